@@ -23,9 +23,8 @@ from sharezync_shared.problems import install_problem_handlers
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import StaticKeys
-from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.signing import SigningKey
-from sharezync_shared.tokens.verifier import TokenVerifier
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 from sharezync_testkit.service import platform_for_tests
 from tests.test_texts import APPS
 

@@ -28,8 +28,9 @@ from sharezync_shared.db.migrations import Migrations
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.platform import Platform
 from sharezync_shared.settings import Settings
-from sharezync_shared.tokens import SigningKey, TokenIssuer
 from sharezync_shared.tokens.credentials import derive_service_secret
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.chaos import ChaosProxy
 from sharezync_testkit.lines import Lines
 from sharezync_testkit.plain_requests import plain_requests

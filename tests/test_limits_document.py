@@ -18,7 +18,6 @@ from sharezync_gateway.realtime import budget, commands
 from sharezync_gateway.realtime.outbound import EVENT_LIMIT_BYTES
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_shared import costly
-from sharezync_shared.fair_threads import SHARE_OF_QUEUE
 from sharezync_shared.names.policies import MESSAGE, QUERY
 from sharezync_shared.problems import Problem
 from sharezync_shared.sizes import (
@@ -33,6 +32,7 @@ from sharezync_shared.sizes import (
     in_words,
 )
 from sharezync_shared.streams.log import REPLAY_LIMIT
+from sharezync_shared.threads import SHARE_OF_QUEUE
 from sharezync_storage import passwords as link_passwords
 from sharezync_storage.settings import MAX_CHUNKS
 from sharezync_storage.usecases import quota

@@ -26,8 +26,7 @@ from sharezync_chat.migrations import MIGRATIONS as CHAT
 from sharezync_chat.settings import ChatSettings
 from sharezync_gateway.proxy.asgi import AsgiUpstream
 from sharezync_gateway.settings import GatewaySettings
-from sharezync_gateway.transfers.core.asgi_store import AsgiTransport
-from sharezync_gateway.transfers.core.chunk_store import ChunkStore
+from sharezync_gateway.transfers.core.chunk_store import AsgiTransport, ChunkStore
 from sharezync_shared.asgi.lifespan import LifespanFailed, running
 from sharezync_shared.asgi.middleware import HttpMetrics
 from sharezync_shared.platform import Platform, key_source, make_bus, service_secret

@@ -16,9 +16,10 @@ from starlette.routing import Route
 from services.storage.tests.holding import Clock
 from services.storage.tests.support import DATA, Json, Person, World
 from sharezync_shared.contracts.auth import UserNames, UserNamesList
-from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
+from sharezync_shared.events.contracts import FileDeleted, FileStored
 from sharezync_shared.events.local import LocalBus
-from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
 from sharezync_storage.app import create_app
 from sharezync_storage.migrations import MIGRATIONS
 from sharezync_storage.settings import StorageSettings

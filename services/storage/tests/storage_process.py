@@ -11,7 +11,8 @@ import httpx
 
 from sharezync_embedded.processes import free_port
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
 
 _SECRET: Final = "Vx2h9QmTz4Lr8KpWcY6nBd3GfJs5Ue7a"
 _START_SECONDS: Final = 40

@@ -17,7 +17,7 @@ from starlette.types import Message
 
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.tokens import TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_storage.models import Deletion
 from sharezync_storage.usecases.collecting import remove_unheld
 from sharezync_storage.usecases.context import StorageContext

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.tokens import TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.settings import StorageSettings
 from sharezync_testkit.service import platform_for_tests

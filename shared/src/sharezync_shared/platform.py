@@ -14,11 +14,10 @@ from httpx_aiohttp import AiohttpTransport
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from sharezync_shared.asgi.middleware import HttpMetrics
+from sharezync_shared.calls.breaker import Breakers
 from sharezync_shared.calls.client import Client, Credentials
 from sharezync_shared.calls.connector import AgingConnector
-from sharezync_shared.calls.guarded import GuardedTransport
-from sharezync_shared.calls.heartbeat import Breakers
-from sharezync_shared.calls.transports import HttpxTransport
+from sharezync_shared.calls.transports import GuardedTransport, HttpxTransport
 from sharezync_shared.events.bus import Bus
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus

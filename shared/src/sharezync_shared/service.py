@@ -33,8 +33,7 @@ from sharezync_shared.streams.epochs import HEARTBEAT_SECONDS
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import StreamLog, StreamPosition
 from sharezync_shared.tokens.keys import KeySource
-from sharezync_shared.tokens.revocations import Revocations
-from sharezync_shared.tokens.verifier import TokenVerifier
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 from sharezync_shared.work import Consumer, UnitsOfWork
 
 _HOUR_SECONDS = 3600

@@ -15,8 +15,8 @@ from sqlalchemy import text as sql
 
 from sharezync_shared.background import NEVER
 from sharezync_shared.contracts.auth import AuthClient, ContactRules
-from sharezync_shared.events.contracts import Event
-from sharezync_shared.events.contracts.auth import (
+from sharezync_shared.events.contracts import (
+    Event,
     UserBlocked,
     UserRegistered,
     UserUnblocked,

@@ -8,7 +8,7 @@ import pytest
 
 from shared.tests.integration.conftest import Notes
 from sharezync_shared.contracts.streams import Replay, ReplayFrom
-from sharezync_shared.db.compound import Compound
+from sharezync_shared.db.bulk_insert import Compound
 from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, StreamPosition

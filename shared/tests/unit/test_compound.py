@@ -1,6 +1,6 @@
 """Statements of several parts: numbers of arguments, and that equal parts give equal text."""
 
-from sharezync_shared.db.compound import Compound
+from sharezync_shared.db.bulk_insert import Compound
 
 
 def test_each_part_counts_its_arguments_from_one() -> None:

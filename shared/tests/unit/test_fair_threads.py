@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sharezync_shared.fair_threads import FairThreads
 from sharezync_shared.problems import Unavailable
+from sharezync_shared.threads import FairThreads
 
 ATTACKERS = ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4")
 INNOCENT = "198.51.100.7"

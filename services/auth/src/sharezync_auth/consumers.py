@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sharezync_auth.usecases import blocks, users
-from sharezync_shared.events.contracts import Event
-from sharezync_shared.events.contracts.storage import FileDeleted
-from sharezync_shared.events.contracts.transfer import BlockKept
+from sharezync_shared.events.contracts import BlockKept, Event, FileDeleted
 from sharezync_shared.ids import UserId
 from sharezync_shared.work import Consumer, UnitOfWork
 

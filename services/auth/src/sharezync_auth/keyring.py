@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from sharezync_auth.key_store import KeyStore, PrivateKey
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.states import ACTIVE, CUT_OFF, LOOK_SECONDS, NEXT, RETIRING, RotationPolicy
-from sharezync_shared.background import Periodic
+from sharezync_shared.background import Periodic, SingleFlight
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.keys import (
@@ -29,7 +29,6 @@ from sharezync_shared.tokens.keys import (
     VerificationKey,
 )
 from sharezync_shared.tokens.signing import SigningKey
-from sharezync_shared.tokens.single_flight import SingleFlight
 from sharezync_shared.work import UnitsOfWork
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from typing import Final
 import idna
 
 from sharezync_shared.names import usernames
-from sharezync_shared.names.lookalikes import skeleton_of
+from sharezync_shared.names.usernames import skeleton_of
 from sharezync_shared.text import key_of
 
 RESERVED: Final = frozenset(

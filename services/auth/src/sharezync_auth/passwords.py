@@ -20,7 +20,7 @@ import bcrypt
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from sharezync_auth.metrics import AuthMetrics
-from sharezync_shared.fair_threads import FairThreads
+from sharezync_shared.threads import FairThreads
 
 MIN_CHARACTERS: Final = 8
 MAX_BYTES: Final = 256

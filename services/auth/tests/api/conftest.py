@@ -18,9 +18,9 @@ from sharezync_auth.app import create_app
 from sharezync_auth.migrations import MIGRATIONS
 from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases.events import EVENTS
+from sharezync_shared.events import contracts as facts
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.events.contracts import Event
-from sharezync_shared.events.contracts import auth as facts
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame

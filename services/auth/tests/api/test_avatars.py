@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from services.auth.tests.api.conftest import Account, Auth
-from sharezync_shared.events.contracts.storage import FileDeleted
+from sharezync_shared.events.contracts import FileDeleted
 from sharezync_shared.ids import uuid7
 
 

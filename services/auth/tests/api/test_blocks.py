@@ -9,8 +9,8 @@ import httpx
 import msgspec
 
 from services.auth.tests.api.conftest import Account, Auth, register
-from sharezync_shared.events.contracts import auth as facts
-from sharezync_shared.events.contracts.transfer import BlockKept
+from sharezync_shared.events import contracts as facts
+from sharezync_shared.events.contracts import BlockKept
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 

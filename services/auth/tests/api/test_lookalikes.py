@@ -12,7 +12,7 @@ from services.auth.tests.api.conftest import PASSWORD, Account, Auth, register
 from sharezync_auth.usecases import importing, skeletons
 from sharezync_auth.usecases.importing import ImportedUser, ImportOutcome
 from sharezync_shared.ids import uuid7
-from sharezync_shared.names.lookalikes import data_version, skeleton_of
+from sharezync_shared.names.usernames import data_version, skeleton_of
 from sharezync_shared.text import key_of
 
 

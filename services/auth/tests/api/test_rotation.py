@@ -23,9 +23,8 @@ from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.jwks import JwksKeys
-from sharezync_shared.tokens.revocations import Revocations
 from sharezync_shared.tokens.signing import SigningKey
-from sharezync_shared.tokens.verifier import TokenVerifier
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 from sharezync_testkit.service import platform_for_tests, running
 
 LIFESPAN_SECONDS: Final = 300

@@ -20,7 +20,7 @@ from sharezync_auth.__main__ import COMMANDS
 from sharezync_auth.passwords import _MEMORY_KIB
 from sharezync_auth.settings import AuthSettings
 from sharezync_shared.db.database import plain_dsn
-from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.events import contracts as facts
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 Run = Callable[..., Awaitable[int]]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_auth.api.client_secrets import ShownSecret, shown_secret
+from sharezync_auth.api.tokens import ShownSecret, shown_secret
 from sharezync_auth.errors import InvalidClient, InvalidRequest
 
 BODY = {"client_id": "chat", "client_secret": "s3cret"}

@@ -9,9 +9,7 @@ from typing import Final
 
 from sharezync_chat.models import FileId
 from sharezync_chat.usecases import bans, membership_changes, messages, people, traces
-from sharezync_shared.events.contracts import Event
-from sharezync_shared.events.contracts.auth import UserDeleted
-from sharezync_shared.events.contracts.storage import FileDeleted
+from sharezync_shared.events.contracts import Event, FileDeleted, UserDeleted
 from sharezync_shared.ids import UserId
 from sharezync_shared.work import Consumer, UnitOfWork
 

@@ -10,7 +10,8 @@ from services.chat.tests.support.world import World
 from sharezync_chat.app import create_app
 from sharezync_chat.migrations import MIGRATIONS
 from sharezync_chat.settings import ChatSettings
-from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.servers import Databases
 from sharezync_testkit.service import platform_for_tests, running
 

@@ -7,7 +7,7 @@ import pytest
 
 from services.chat.tests.support.world import Json, Person, World
 from sharezync_chat.usecases import posting_rows
-from sharezync_shared.events.contracts.auth import UserBlocked
+from sharezync_shared.events.contracts import UserBlocked
 from sharezync_shared.ids import uuid7
 
 

@@ -11,7 +11,7 @@ from sharezync_chat.usecases.people import USERS
 from sharezync_shared.background import NEVER
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.auth import AuthClient
-from sharezync_shared.events.contracts.auth import (
+from sharezync_shared.events.contracts import (
     UserBlocked,
     UserDeleted,
     UserRegistered,

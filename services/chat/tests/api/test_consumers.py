@@ -6,8 +6,7 @@ from uuid import UUID
 import msgspec
 
 from services.chat.tests.support.world import Json, World, channel_stream
-from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
-from sharezync_shared.events.contracts.storage import FileDeleted
+from sharezync_shared.events.contracts import FileDeleted, UserDeleted, UserRegistered, UserUpdated
 from sharezync_shared.ids import uuid7
 
 NOW = datetime.now(UTC)

@@ -14,8 +14,7 @@ import pytest
 
 from services.chat.tests.support.replica import Replica
 from services.chat.tests.support.world import Json, Person, World
-from sharezync_shared.events.contracts.auth import UserDeleted, UserUpdated
-from sharezync_shared.events.contracts.storage import FileDeleted
+from sharezync_shared.events.contracts import FileDeleted, UserDeleted, UserUpdated
 
 
 @dataclass

@@ -20,7 +20,7 @@ from sharezync_shared.platform import Platform
 from sharezync_shared.service import ServiceCore
 from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.tokens import TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_testkit.frames import DeclaredEvents
 from sharezync_testkit.service import client_for, client_of_service
 

@@ -25,13 +25,12 @@ from sharezync_gateway.settings import GatewaySettings
 from sharezync_gateway.transfers.core.chunk_store import ChunkStore, chunks_over_http
 from sharezync_gateway.transfers.http.requests import RequestHandler
 from sharezync_gateway.transfers.http.routes import TransferRoutes
-from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
+from sharezync_gateway.transfers.socket.socket_transfers import EngineWithTransfers
 from sharezync_shared.asgi.middleware import RequestLayer
 from sharezync_shared.calls.transports import PlainTransport
 from sharezync_shared.metrics import show_build
 from sharezync_shared.platform import Platform, fleet_platform
-from sharezync_shared.tokens.revocations import Revocations
-from sharezync_shared.tokens.verifier import TokenVerifier
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 
 
 def create_app(

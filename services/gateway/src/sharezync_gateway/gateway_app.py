@@ -10,9 +10,8 @@ from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.errors import BadHeaders, BadPath
 from sharezync_gateway.lifespan import SocketEngine
 from sharezync_gateway.proxy.forward import Proxy
-from sharezync_gateway.proxy.headers import RequestHead, read_head
+from sharezync_gateway.proxy.headers import RequestHead, normalise, read_head
 from sharezync_gateway.proxy.incoming import RequestBounds
-from sharezync_gateway.proxy.paths import normalise
 from sharezync_gateway.rate_limits import RateLimiter
 from sharezync_gateway.realtime.handshake import refuse_handshake
 from sharezync_gateway.routes import GATEWAY, Access, RateClass, Route
@@ -24,8 +23,8 @@ from sharezync_gateway.transfers.http.requests import (
 )
 from sharezync_shared.addresses import bucket_of
 from sharezync_shared.problems import Problem
-from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_shared.tokens.claims import Identity
+from sharezync_shared.tokens.dependencies import bearer_token
 from sharezync_shared.tokens.verifier import TokenVerifier
 
 Page = Callable[[str], Awaitable[Response]]

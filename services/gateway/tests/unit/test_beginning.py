@@ -9,7 +9,7 @@ from sharezync_gateway.proxy import allowances
 from sharezync_gateway.proxy.allowances import ProxyMemory, RequestAllowance, ServiceAdmission
 from sharezync_gateway.proxy.asgi import AsgiUpstream
 from sharezync_gateway.proxy.bulkhead import BulkheadLimits
-from sharezync_shared.calls.heartbeat import Breakers
+from sharezync_shared.calls.breaker import Breakers
 from sharezync_testkit.serving import plain_asgi
 from sharezync_testkit.waiting import wait_until
 

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits
-from sharezync_gateway.proxy.quota import Quota
+from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits, Quota
 from sharezync_shared.problems import Unavailable
 
 

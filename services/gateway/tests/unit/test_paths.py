@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharezync_gateway.errors import BadPath
-from sharezync_gateway.proxy.paths import clean_query, normalise
+from sharezync_gateway.proxy.headers import clean_query, normalise
 
 
 @pytest.mark.parametrize(

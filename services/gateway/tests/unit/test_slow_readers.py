@@ -8,7 +8,7 @@ from starlette.types import Message
 from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy.allowances import RequestAllowance
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.response_writer import ResponseWriter
+from sharezync_gateway.proxy.forward import ResponseWriter
 from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, ZERO_COPY
 
 A_SECOND: dict[str, Message] = {

@@ -12,7 +12,7 @@ from sharezync_shared.service import ServiceCore
 from sharezync_storage.api import direct, downloads, files, internal, links, tus, tus_creation
 from sharezync_storage.api.chunk_layer import ChunkLayer
 from sharezync_storage.api.documentation import FIELDS, TAGS
-from sharezync_storage.api.tus_layer import TusLayer
+from sharezync_storage.api.tus_headers import TusLayer
 from sharezync_storage.auditing import ROUND_SECONDS, StoreAudit
 from sharezync_storage.consumers import CONSUMERS
 from sharezync_storage.metrics import StorageMetrics

@@ -7,10 +7,15 @@ here. What each says about repeating is for dead letters that are replayed after
 from collections.abc import Mapping
 from typing import Final
 
-from sharezync_shared.events.contracts import Event
-from sharezync_shared.events.contracts.auth import UserDeleted
-from sharezync_shared.events.contracts.chat import ChannelDeleted, MessageDeleted, MessageSent
-from sharezync_shared.events.contracts.transfer import TransferEnded, TransferOffered
+from sharezync_shared.events.contracts import (
+    ChannelDeleted,
+    Event,
+    MessageDeleted,
+    MessageSent,
+    TransferEnded,
+    TransferOffered,
+    UserDeleted,
+)
 from sharezync_shared.ids import UserId
 from sharezync_shared.work import Consumer, UnitOfWork
 from sharezync_storage.usecases import holding

@@ -10,7 +10,7 @@ from typing import Final
 
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from sharezync_shared.fair_threads import FairThreads
+from sharezync_shared.threads import FairThreads
 
 MAX_CHARACTERS: Final = 128
 

@@ -14,7 +14,7 @@ from sqlmodel import col, update
 
 from services.storage.tests.holding import Clock, hear
 from services.storage.tests.support import CHUNKS, DATA, Json, Person, World
-from sharezync_shared.events.contracts.chat import MessageDeleted, MessageSent
+from sharezync_shared.events.contracts import MessageDeleted, MessageSent
 from sharezync_shared.ids import uuid7
 from sharezync_shared.work import UnitOfWork
 from sharezync_storage.errors import BodyBroken, StoreUnavailable

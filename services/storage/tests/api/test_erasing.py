@@ -8,8 +8,7 @@ import pytest
 from sqlmodel import col, select, update
 
 from services.storage.tests.support import Json, Person, World, code_of
-from sharezync_shared.events.contracts.auth import UserDeleted
-from sharezync_shared.events.contracts.storage import FileDeleted
+from sharezync_shared.events.contracts import FileDeleted, UserDeleted
 from sharezync_shared.events.local import LocalBus
 from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.models import Chunk, Deletion, File, Upload, Usage

@@ -20,7 +20,7 @@ from services.storage.tests.support import (
     form_head,
     sha256,
 )
-from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
+from sharezync_shared.events.contracts import FileDeleted, FileStored
 from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.models import Upload
 from sharezync_storage.settings import StorageSettings

@@ -9,9 +9,14 @@ import pytest
 
 from services.storage.tests.holding import Clock, hear, holders_of
 from services.storage.tests.support import CHUNKS, DATA, Json, Person, World, code_of
-from sharezync_shared.events.contracts.auth import UserDeleted
-from sharezync_shared.events.contracts.chat import ChannelDeleted, MessageDeleted, MessageSent
-from sharezync_shared.events.contracts.transfer import TransferEnded, TransferOffered
+from sharezync_shared.events.contracts import (
+    ChannelDeleted,
+    MessageDeleted,
+    MessageSent,
+    TransferEnded,
+    TransferOffered,
+    UserDeleted,
+)
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import uuid7
 from sharezync_storage.usecases import holding

@@ -16,10 +16,15 @@ from sqlmodel import col, select
 
 from services.storage.tests.holding import Clock, hear, holders_of
 from services.storage.tests.support import Json, Person, World
-from sharezync_shared.events.contracts import Event
-from sharezync_shared.events.contracts.auth import UserDeleted
-from sharezync_shared.events.contracts.chat import ChannelDeleted, MessageDeleted, MessageSent
-from sharezync_shared.events.contracts.transfer import TransferEnded, TransferOffered
+from sharezync_shared.events.contracts import (
+    ChannelDeleted,
+    Event,
+    MessageDeleted,
+    MessageSent,
+    TransferEnded,
+    TransferOffered,
+    UserDeleted,
+)
 from sharezync_shared.ids import uuid7
 from sharezync_storage.models import File
 from sharezync_storage.usecases import holding

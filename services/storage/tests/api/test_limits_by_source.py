@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from services.storage.tests.holding import hear
 from services.storage.tests.support import Person, World, code_of
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts import UserDeleted
 from sharezync_storage.models import File, Upload, Usage
 from sharezync_storage.settings import StorageSettings
 

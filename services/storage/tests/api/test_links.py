@@ -9,7 +9,7 @@ import pytest
 
 from services.storage.tests.links import DATA, change, download, links_of, make_link, try_link
 from services.storage.tests.support import Json, Person, World, allow, code_of
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts import UserDeleted
 from sharezync_storage.models import Link
 from sharezync_storage.usecases import links
 from sharezync_testkit.waiting import wait_until

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.storage.tests.support import Json, Person, World, code_of, sha256
-from sharezync_shared.events.contracts.storage import FileStored
+from sharezync_shared.events.contracts import FileStored
 from sharezync_storage.errors import StoreUnavailable
 from sharezync_storage.settings import StorageSettings
 from sharezync_testkit.statements import statements_of

@@ -17,7 +17,7 @@ from services.storage.tests.support import (
     root_of,
     sha256,
 )
-from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
+from sharezync_shared.events.contracts import FileDeleted, FileStored
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.sizes import MAX_CHUNK_BYTES
 from sharezync_storage.errors import StoreUnavailable

@@ -15,7 +15,7 @@ from services.storage.tests.integration.test_service_on_s3 import (
 )
 from services.storage.tests.lines import Line, Sender, broken
 from services.storage.tests.support import Person, World
-from sharezync_shared.tokens import TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_storage.errors import BodyBroken, ChecksumMismatch, OffsetMismatch, UploadBusy
 from sharezync_storage.models import Upload
 from sharezync_storage.settings import MIB, StorageSettings

@@ -15,7 +15,7 @@ import pytest
 
 from services.storage.tests.direct_client import DirectClient
 from services.storage.tests.support import Json, Person, World, code_of, sha256
-from sharezync_shared.tokens import TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.keys import file_key
 from sharezync_storage.models import Upload, UploadId

@@ -15,7 +15,8 @@ import pytest
 
 from services.storage.tests.support import cut, root_of, sha256
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.waiting import wait_until
 
 SECRET = "Vx2h9QmTz4Lr8KpWcY6nBd3GfJs5Ue7a"

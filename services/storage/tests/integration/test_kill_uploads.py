@@ -24,7 +24,8 @@ import pytest
 from services.storage.tests.integration import dying_storage
 from sharezync_shared.db.database import plain_dsn
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
 from sharezync_storage.keys import file_key
 from sharezync_storage.settings import MIB
 from sharezync_testkit.servers import S3Server

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from services.storage.tests.support import World, code_of, cut, root_of, sha256
-from sharezync_shared.tokens import TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_storage.app import create_app
 from sharezync_storage.settings import StorageSettings
 from sharezync_storage.stores.s3 import S3Store

@@ -6,8 +6,7 @@ What each says about repeating is for dead letters that are replayed after their
 from collections.abc import Mapping
 from typing import Final
 
-from sharezync_shared.events.contracts import Event
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts import Event, UserDeleted
 from sharezync_shared.ids import UserId
 from sharezync_shared.work import Consumer, UnitOfWork
 from sharezync_transfer.models import USERS

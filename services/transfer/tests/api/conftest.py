@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.transfer.tests.support.world import World
-from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.servers import Databases
 from sharezync_testkit.service import platform_for_tests, running
 from sharezync_transfer.app import create_app

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.transfer.tests.support.world import MIB, Json, Person, World, own_part
-from sharezync_shared.events.contracts.auth import UserBlocked, UserDeleted, UserUnblocked
+from sharezync_shared.events.contracts import UserBlocked, UserDeleted, UserUnblocked
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.lines import Lines
 from sharezync_transfer.settings import TransferSettings

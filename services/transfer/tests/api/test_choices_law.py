@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.transfer.tests.support.world import Json, Person, World
-from sharezync_shared.events.contracts.auth import UserBlocked
+from sharezync_shared.events.contracts import UserBlocked
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import pytest
 
 from services.transfer.tests.support.world import MIB, World, about
-from sharezync_shared.events.contracts.transfer import TransferCompleted, TransferEnded
+from sharezync_shared.events.contracts import TransferCompleted, TransferEnded
 from sharezync_testkit.waiting import wait_until
 
 

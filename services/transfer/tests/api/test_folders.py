@@ -3,7 +3,7 @@
 import pytest
 
 from services.transfer.tests.support.world import World
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts import UserDeleted
 
 
 async def test_files_of_a_folder_keep_their_places(world: World) -> None:

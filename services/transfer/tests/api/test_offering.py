@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.transfer.tests.support.world import MIB, World, about
-from sharezync_shared.events.contracts.transfer import TransferOffered
+from sharezync_shared.events.contracts import TransferOffered
 from sharezync_shared.ids import uuid7
 from sharezync_testkit.waiting import wait_until
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.transfer.tests.support.world import Person, World
-from sharezync_shared.events.contracts.auth import UserDeleted, UserRegistered, UserUpdated
+from sharezync_shared.events.contracts import UserDeleted, UserRegistered, UserUpdated
 
 
 async def names(world: World, person: Person) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from services.transfer.tests.support.world import MIB, Json, Person, World
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts import UserDeleted
 
 NOTHING: Final[Json] = {
     "ended": 0, "completed": 0, "files": 0, "bytes": 0, "success_rate": None,

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from services.transfer.tests.support.world import Json, World, about
-from sharezync_shared.events.contracts.transfer import TransferEnded
+from sharezync_shared.events.contracts import TransferEnded
 from sharezync_testkit.waiting import wait_until
 from sharezync_transfer.usecases.sweeping import expire_some, release_some
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.transfer.tests.support.world import MIB, Json, Person, World, state_of
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts import UserDeleted
 from sharezync_transfer.usecases.capabilities import Capabilities
 
 

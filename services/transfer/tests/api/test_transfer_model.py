@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from services.transfer.tests.api.transfer_machine import Transferring
 from services.transfer.tests.support.stage import Stage
-from sharezync_shared.tokens import TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_testkit.run_setup import asked_examples, model_settings
 from sharezync_testkit.threads import LoopThread
 from sharezync_transfer.settings import TransferSettings

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from services.transfer.tests.support.peers import StandIns
 from sharezync_shared.ids import DeviceId, SessionId, UserId, uuid7
 from sharezync_shared.service import ServiceCore
-from sharezync_shared.tokens import TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_testkit.service import platform_for_tests, running
 from sharezync_transfer.app import create_app
 from sharezync_transfer.settings import TransferSettings

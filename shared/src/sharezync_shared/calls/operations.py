@@ -1,6 +1,6 @@
 """What one service serves under `/internal` and another calls, declared once for both of them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import NoneType
@@ -16,6 +16,8 @@ Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 _BODILESS: Final = frozenset({"GET", "DELETE"})
+
+Item = TypeVar("Item", bound=Any)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +79,15 @@ class Operation(Generic[Request, Answer]):
         if self.answer is NoneType:
             return None  # type: ignore[return-value]  # it is the type's only value
         return self._decoder.decode(body)
+
+
+def portions(items: Collection[Item], most: int) -> Iterator[list[Item]]:
+    """Return the items in order, each of them once, in lists of at most `most`."""
+    ordered = sorted(set(items))
+    for start in range(0, len(ordered), most):
+        yield ordered[start : start + most]
+
+
+def joined(ids: Iterable[UUID]) -> str:
+    """Return ids as one parameter of a query."""
+    return ",".join(map(str, ids))

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from sharezync_shared.calls.operations import Operation
-from sharezync_shared.contracts.portions import joined, portions
+from sharezync_shared.calls.operations import Operation, joined, portions
 from sharezync_shared.contracts.streams import StreamsClient
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import Parsed

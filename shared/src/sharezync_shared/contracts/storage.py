@@ -10,8 +10,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from sharezync_shared.calls.client import ServiceClient, refusal_of
-from sharezync_shared.calls.operations import Operation
-from sharezync_shared.contracts.portions import joined, portions
+from sharezync_shared.calls.operations import Operation, joined, portions
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE, Parsed
 from sharezync_shared.problems import Invalid, NotFound, Problem, ProblemKind, Unavailable

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from sharezync_shared.db.compound import Compound
+from sharezync_shared.db.bulk_insert import Compound
 from sharezync_shared.events.bus import Envelope
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.ids import uuid7

@@ -5,8 +5,7 @@ outside this package imports uvicorn, httptools, or the server's side of websock
 """
 
 from sharezync_shared.server.answer import ABORT_EXTENSION
-from sharezync_shared.server.draining import Draining
-from sharezync_shared.server.frames import (
+from sharezync_shared.server.frame_reader import (
     BINARY,
     TEXT,
     encode_binary_frame,
@@ -15,6 +14,7 @@ from sharezync_shared.server.frames import (
 )
 from sharezync_shared.server.sendfile import ZERO_COPY, ZERO_COPY_OFFERED
 from sharezync_shared.server.server import DrainingServer, make_server, run, serve
+from sharezync_shared.server.server_context import Draining
 from sharezync_shared.server.settings import (
     SLOWEST_BYTES_PER_SECOND,
     ServerSettings,

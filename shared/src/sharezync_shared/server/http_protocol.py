@@ -29,10 +29,9 @@ from sharezync_shared.server.bounds import (
 )
 from sharezync_shared.server.heads import HeadReader, body_of, check_head, offers_websocket, path_of
 from sharezync_shared.server.outgoing import bound_leftovers
-from sharezync_shared.server.phases import Phase
 from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody
 from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
-from sharezync_shared.server.server_context import ServerContext
+from sharezync_shared.server.server_context import Phase, ServerContext
 from sharezync_shared.server.splice import SPLICE_OFFERED
 from sharezync_shared.server.websocket_protocol import CountedSocket
 

@@ -23,12 +23,11 @@ from uvicorn.server import ServerState
 
 from sharezync_shared.server.allocator import FreedMemory, keep_freed_memory
 from sharezync_shared.server.connections import ConnectionLimits, raise_file_limit
-from sharezync_shared.server.draining import Draining, DrainStep
 from sharezync_shared.server.http_protocol import HttpProtocol
 from sharezync_shared.server.loop_lag import LoopLag
 from sharezync_shared.server.outgoing import OutgoingWatch, bound_kernel
 from sharezync_shared.server.request_body import SharedBufferReader
-from sharezync_shared.server.server_context import ServerContext
+from sharezync_shared.server.server_context import Draining, DrainStep, ServerContext
 from sharezync_shared.server.settings import ServerSettings
 from sharezync_shared.server.turns import Turns
 from sharezync_shared.server.unfinished import UnfinishedMessages

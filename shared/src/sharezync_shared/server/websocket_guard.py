@@ -20,16 +20,18 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 
 from sharezync_shared.addresses import UNKNOWN
-from sharezync_shared.server.frame_limits import (
+from sharezync_shared.server.frame_reader import (
     BULK_BYTES,
     PACE_BYTES_PER_SECOND,
     PACE_GRACE_SECONDS,
+    READ_BYTES,
     SMALL_BYTES,
     TURN_FRAMES,
     FrameBudget,
+    FrameReader,
+    FrameStream,
     Growth,
 )
-from sharezync_shared.server.frame_reader import READ_BYTES, FrameReader, FrameStream
 from sharezync_shared.server.light import Gate, Mailbox
 from sharezync_shared.server.settings import WebSocketSettings
 from sharezync_shared.server.turns import Turn, Turns

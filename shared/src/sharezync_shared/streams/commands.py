@@ -29,8 +29,7 @@ from sharezync_shared.problems import (
     refusal_document,
 )
 from sharezync_shared.streams.declared import SocketCommand
-from sharezync_shared.tokens.bearer import bearer_token
-from sharezync_shared.tokens.dependencies import SERVICES_ONLY
+from sharezync_shared.tokens.dependencies import SERVICES_ONLY, bearer_token
 
 log = structlog.get_logger()
 

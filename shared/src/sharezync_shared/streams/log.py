@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, Table, Tex
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sharezync_shared.contracts.streams import Replay, ReplayFrom
-from sharezync_shared.db.compound import Compound
+from sharezync_shared.db.bulk_insert import Compound
 from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.epochs import StreamEpoch, epoch_table
 from sharezync_shared.streams.frames import Control, Frame

@@ -10,9 +10,9 @@ import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sharezync_shared.background import SingleFlight
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.claims import service_name
-from sharezync_shared.tokens.single_flight import SingleFlight
 
 # Before the second and the third attempt: a restart of auth is survived, an outage reported soon.
 _PAUSES_SECONDS = (0.1, 0.5)

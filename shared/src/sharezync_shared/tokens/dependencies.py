@@ -1,5 +1,9 @@
-"""Who is calling, as FastAPI dependencies. The verifier is the app's: `app.state.verifier`."""
+"""The token in a request, and who is calling, as FastAPI dependencies.
 
+The verifier is the app's: `app.state.verifier`. Source: RFC 6750 §2.1.
+"""
+
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 from fastapi import Security
@@ -12,11 +16,31 @@ from fastapi.openapi.models import (
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
-from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.tokens.claims import Identity, ServiceIdentity
 from sharezync_shared.tokens.verifier import TokenVerifier
 
 TOKEN_URL = "/token"  # noqa: S105 - an address, as the gateway shows it
+
+
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the token of the Authorization header among these raw ASGI headers, unverified.
+
+    Raises Unauthenticated if there is none, if it is of another scheme, or if there are two:
+    which of them counts would be for each hop to guess.
+    """
+    values = [value for name, value in headers if name.lower() == b"authorization"]
+    if not values:
+        # Without an error code: nothing was tried (RFC 6750 §3.1).
+        raise Unauthenticated("An access token is required", headers={"WWW-Authenticate": "Bearer"})
+    scheme, _, token = values[0].partition(b" ")
+    token = token.strip()
+    if len(values) > 1 or scheme.lower() != b"bearer" or not token:
+        raise Unauthenticated(
+            "The Authorization header must be one `Bearer <token>`",
+            headers={"WWW-Authenticate": 'Bearer error="invalid_request"'},
+        )
+    return token.decode("latin-1")
 
 
 class _UserToken(SecurityBase):

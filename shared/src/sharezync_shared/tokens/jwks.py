@@ -12,10 +12,10 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from sharezync_shared.background import SingleFlight
 from sharezync_shared.metrics import shared_metric
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.tokens.keys import Algorithm, KeysUnavailable, UnknownKey, VerificationKey
-from sharezync_shared.tokens.single_flight import SingleFlight
 
 log = structlog.get_logger()
 

@@ -19,9 +19,8 @@ from structlog.testing import capture_logs
 
 from sharezync_shared.calls.breaker import Breaker, State
 from sharezync_shared.calls.client import ServiceClient, ServiceUnavailable
-from sharezync_shared.calls.guarded import GuardedTransport
 from sharezync_shared.calls.operations import Operation
-from sharezync_shared.calls.transports import HttpxTransport, PlainTransport
+from sharezync_shared.calls.transports import GuardedTransport, HttpxTransport, PlainTransport
 from sharezync_shared.problems import Conflict, Invalid, NotFound, Unavailable, problem_response
 from sharezync_shared.tokens.credentials import CredentialsUnavailable
 from sharezync_testkit.serving import serving

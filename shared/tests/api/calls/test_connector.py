@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from sharezync_shared.calls.breaker import Breaker
 from sharezync_shared.calls.connector import AgingConnector
-from sharezync_shared.calls.guarded import GuardedTransport, ServiceLeftAlone
+from sharezync_shared.calls.transports import GuardedTransport, ServiceLeftAlone
 from sharezync_testkit.serving import plain_asgi, serving
 
 

@@ -11,9 +11,14 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from sharezync_shared.calls import breaker as breaker_module
-from sharezync_shared.calls import heartbeat
-from sharezync_shared.calls.breaker import Breaker, CircuitOpen, State
-from sharezync_shared.calls.heartbeat import Breakers, ServiceHeartbeat, ping
+from sharezync_shared.calls.breaker import (
+    Breaker,
+    Breakers,
+    CircuitOpen,
+    ServiceHeartbeat,
+    State,
+    ping,
+)
 from sharezync_testkit.serving import plain_asgi, serving
 from sharezync_testkit.waiting import wait_until
 
@@ -38,7 +43,7 @@ class Pulse:
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_QUIET_SECONDS", "_PING_SECONDS", "_EVERY_SECONDS"):
-        monkeypatch.setattr(heartbeat, name, 0.02)
+        monkeypatch.setattr(breaker_module, name, 0.02)
     monkeypatch.setattr(breaker_module, "_FIRST_SECONDS", 0.02)
 
 
@@ -86,7 +91,7 @@ async def test_a_service_that_is_slow_and_lives_is_waited_for(
     breaker: Breaker, pulse: Pulse
 ) -> None:
     async with breaker.attempt(OSError):
-        await wait_until(lambda: pulse.asked >= 3 * heartbeat._PINGS)
+        await wait_until(lambda: pulse.asked >= 3 * breaker_module._PINGS)
     assert breaker.state is State.CLOSED
 
 
@@ -95,7 +100,7 @@ async def test_one_of_several_replicas_that_hangs_opens_nothing(
 ) -> None:
     pulse.answers = chain.from_iterable(repeat((False, False, True)))  # type: ignore[assignment]  # as above
     async with breaker.attempt(OSError):
-        await wait_until(lambda: pulse.asked >= 4 * heartbeat._PINGS)
+        await wait_until(lambda: pulse.asked >= 4 * breaker_module._PINGS)
     assert breaker.state is State.CLOSED
 
 
@@ -151,11 +156,11 @@ async def test_nobody_is_asked_while_nothing_waits(breaker: Breaker, pulse: Puls
 
 
 async def test_life_is_an_answer_of_any_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "_PING_SECONDS", 20)
+    monkeypatch.setattr(breaker_module, "_PING_SECONDS", 20)
     async with serving(plain_asgi(http=refuse)) as served:
         assert await ping(f"{served.http}/")
     assert not await ping(served.http), "it has gone"
-    monkeypatch.setattr(heartbeat, "_PING_SECONDS", 0.05)
+    monkeypatch.setattr(breaker_module, "_PING_SECONDS", 0.05)
     # As a process that was stopped: the kernel takes the connection, and nobody answers.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert not await ping(f"http://127.0.0.1:{silent.getsockname()[1]}")

@@ -6,7 +6,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from sharezync_shared.server.frames import (
+from sharezync_shared.server.frame_reader import (
     BINARY,
     encode_binary_frame,
     encode_text_frame,

@@ -20,9 +20,8 @@ from shared.tests.api.server.peers import (
     connected,
     sent,
 )
-from sharezync_shared.server import frame_limits, websocket_guard
-from sharezync_shared.server.frame_limits import OVERHEAD_BURST, TURN_FRAMES
-from sharezync_shared.server.frame_reader import READ_BYTES
+from sharezync_shared.server import frame_reader, websocket_guard
+from sharezync_shared.server.frame_reader import OVERHEAD_BURST, READ_BYTES, TURN_FRAMES
 from sharezync_shared.server.settings import WebSocketSettings
 from sharezync_shared.server.websocket_protocol import FanoutProtocol
 from sharezync_testkit.serving import Served, plain_asgi, serving
@@ -173,8 +172,8 @@ async def test_a_modest_number_of_control_frames_is_legal(
 async def test_messages_without_end_are_read_at_a_pace_and_none_is_lost(
     app: Application, served: Served, turns: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frame_limits, "MESSAGES_PER_SECOND", 5000)
-    monkeypatch.setattr(frame_limits, "MESSAGES_BURST", 100)
+    monkeypatch.setattr(frame_reader, "MESSAGES_PER_SECOND", 5000)
+    monkeypatch.setattr(frame_reader, "MESSAGES_BURST", 100)
     async with connected(served) as peer:
         app.listens.clear()
         await peer.send(b"".join(sent(Opcode.TEXT, b"%d" % n) for n in range(3000)))
@@ -192,8 +191,8 @@ async def test_messages_without_end_are_read_at_a_pace_and_none_is_lost(
 async def test_beyond_the_pace_nothing_is_read(
     app: Application, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frame_limits, "MESSAGES_PER_SECOND", 0.001)
-    monkeypatch.setattr(frame_limits, "MESSAGES_BURST", 100)
+    monkeypatch.setattr(frame_reader, "MESSAGES_PER_SECOND", 0.001)
+    monkeypatch.setattr(frame_reader, "MESSAGES_BURST", 100)
     async with connected(served) as peer:
         await peer.send(sent(Opcode.BINARY, b"x") * 20 + sent(Opcode.BINARY, bytes(20_000)) * 500)
         await peer.send(sent(Opcode.BINARY, b"x") * 3000)
@@ -220,9 +219,9 @@ BEGUN = {
 async def test_a_message_that_does_not_grow_is_not_waited_for(
     app: Application, served: Served, begun: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (frame_limits, websocket_guard):
+    for module in (frame_reader, websocket_guard):
         monkeypatch.setattr(module, "PACE_GRACE_SECONDS", 0.05)
-    monkeypatch.setattr(frame_limits, "PACE_BYTES_PER_SECOND", 1_000_000)
+    monkeypatch.setattr(frame_reader, "PACE_BYTES_PER_SECOND", 1_000_000)
     first, then = begun
     async with connected(served) as peer:
         await peer.send(first)
@@ -238,7 +237,7 @@ async def test_a_message_that_does_not_grow_is_not_waited_for(
 
 
 def test_a_message_must_grow_by_four_kibibytes_a_second() -> None:
-    growth = frame_limits.Growth("one", 0, now=100)
+    growth = frame_reader.Growth("one", 0, now=100)
     assert not growth.is_too_slow("one", 0, now=115)
     assert not growth.is_too_slow("one", 15 * 4096, now=130)
     assert growth.is_too_slow("one", 15 * 4096 - 1, now=130)

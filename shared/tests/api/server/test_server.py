@@ -19,8 +19,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from sharezync_shared.server import ServerSettings, http_protocol, make_server
-from sharezync_shared.server.draining import Draining
 from sharezync_shared.server.server import metrics_server
+from sharezync_shared.server.server_context import Draining
 from sharezync_testkit.serving import plain_asgi, serving
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
@@ -248,7 +248,7 @@ async def test_a_loop_that_stood_still_is_seen() -> None:
 
 PROGRAM = """
     import asyncio
-    from sharezync_shared.server.draining import Draining
+    from sharezync_shared.server.server_context import Draining
     from sharezync_shared.server import ServerSettings, run, serve
     from sharezync_testkit.serving import plain_asgi
 

@@ -17,7 +17,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from sharezync_shared.server import websocket_guard
-from sharezync_shared.server.frames import encode_binary_frame, encode_text_frame, frame_header
+from sharezync_shared.server.frame_reader import (
+    encode_binary_frame,
+    encode_text_frame,
+    frame_header,
+)
 from sharezync_shared.server.settings import WebSocketSettings
 from sharezync_shared.server.websocket_protocol import (
     HIGH_WATER_BYTES,

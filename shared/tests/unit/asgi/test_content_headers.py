@@ -6,13 +6,14 @@ from urllib.parse import unquote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_shared.asgi.content_headers import (
+from sharezync_shared.asgi.content_wanted import (
+    Span,
+    Version,
     content_disposition,
     content_headers,
     content_type,
     validators,
 )
-from sharezync_shared.asgi.content_wanted import Span, Version
 from sharezync_shared.names.filenames import clean_name
 
 MODIFIED = "Sat, 21 Nov 2026 18:31:58 GMT"

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sharezync_shared.calls.breaker import Breaker, BreakerMetrics, CircuitOpen, State
-from sharezync_shared.calls.retry_budget import RetryBudget
+from sharezync_shared.calls.connector import RetryBudget
 
 NO = ConnectionError("no")
 

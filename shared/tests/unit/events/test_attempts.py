@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from sharezync_shared.events.attempts import Attempts, Dead, Handled, Outcome, Retry, RetryPolicy
 from sharezync_shared.events.bus import Envelope, Handler, NotNow, PermanentError, TransientError
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts import UserDeleted
 from sharezync_shared.ids import uuid7
 
 EVENT = UserDeleted(user_id=uuid7()).envelope()

@@ -7,7 +7,7 @@ import pytest
 
 from sharezync_shared.events.attempts import RetryPolicy
 from sharezync_shared.events.bus import BusUnavailable, Envelope, TransientError
-from sharezync_shared.events.contracts.auth import UserDeleted
+from sharezync_shared.events.contracts import UserDeleted
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.ids import uuid7

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from sharezync_shared.events.contracts.auth import UserRegistered
+from sharezync_shared.events.contracts import UserRegistered
 from sharezync_shared.events.outbox import MAX_FACT_BYTES, OutboxRow
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame

@@ -5,8 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharezync_shared.names import mentionable
-from sharezync_shared.names.lookalikes import data_version, mixes_scripts, skeleton_of
-from sharezync_shared.names.usernames import clean_username
+from sharezync_shared.names.usernames import (
+    clean_username,
+    data_version,
+    mixes_scripts,
+    skeleton_of,
+)
 from sharezync_shared.text import key_of
 
 GOOD = [

@@ -4,15 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from sharezync_shared.tokens import (
-    KeySource,
-    Revocations,
-    SecretKeys,
-    SigningKey,
-    StaticKeys,
-    TokenIssuer,
-    TokenVerifier,
-)
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.keys import KeySource, SecretKeys, StaticKeys
+from sharezync_shared.tokens.signing import SigningKey
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 
 SECRET_KEY = "correct horse battery staple, and then some"
 

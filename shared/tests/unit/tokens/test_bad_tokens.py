@@ -1,7 +1,8 @@
 import pytest
 
 from sharezync_shared.problems import Unauthenticated
-from sharezync_shared.tokens import TokenIssuer, TokenVerifier
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.verifier import TokenVerifier
 from sharezync_testkit.bad_tokens import (
     BAD_SERVICE_TOKENS,
     BAD_TOKENS,

@@ -14,14 +14,14 @@ from starlette.routing import Route
 
 from shared.tests.unit.tokens.conftest import SECRET_KEY, FakeClock
 from sharezync_shared.problems import Unauthenticated
-from sharezync_shared.tokens import (
+from sharezync_shared.tokens.credentials import (
     CredentialsUnavailable,
     ServiceCredentials,
-    TokenIssuer,
-    TokenVerifier,
-    bearer_token,
     derive_service_secret,
 )
+from sharezync_shared.tokens.dependencies import bearer_token
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.verifier import TokenVerifier
 
 SECRET = derive_service_secret(SECRET_KEY, "chat")
 

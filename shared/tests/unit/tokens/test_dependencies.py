@@ -6,14 +6,9 @@ from fastapi import FastAPI
 
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.problems import Unauthenticated, install_problem_handlers
-from sharezync_shared.tokens import (
-    Caller,
-    InternalCaller,
-    Revocations,
-    TokenIssuer,
-    TokenVerifier,
-    bearer_token,
-)
+from sharezync_shared.tokens.dependencies import Caller, InternalCaller, bearer_token
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 from sharezync_testkit.bad_tokens import (
     BAD_SERVICE_TOKENS,
     BAD_TOKENS,

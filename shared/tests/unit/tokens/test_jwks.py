@@ -15,8 +15,9 @@ from starlette.routing import Route
 from structlog.testing import CapturingLogger
 
 from shared.tests.unit.tokens.conftest import FakeClock
-from sharezync_shared.tokens import JwksKeys, KeysUnavailable, SigningKey, UnknownKey
-from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES, JwksMetrics
+from sharezync_shared.tokens.jwks import MAX_JWKS_BYTES, JwksKeys, JwksMetrics
+from sharezync_shared.tokens.keys import KeysUnavailable, UnknownKey
+from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 LIFESPAN, COOLDOWN, RETRY = 300, 30, 2

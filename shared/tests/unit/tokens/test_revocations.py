@@ -1,6 +1,7 @@
 from shared.tests.unit.tokens.conftest import FakeClock
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.tokens import Identity, Revocations
+from sharezync_shared.tokens.claims import Identity
+from sharezync_shared.tokens.verifier import Revocations
 
 USER, OTHER, SESSION = UserId(uuid7()), UserId(uuid7()), SessionId(uuid7())
 LIFETIME, LEEWAY = 600, 10

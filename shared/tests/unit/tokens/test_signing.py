@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.tokens import SecretKeys, SigningKey, StaticKeys, TokenIssuer, WeakSecret
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.keys import SecretKeys, StaticKeys, WeakSecret
+from sharezync_shared.tokens.signing import SigningKey
 
 PEM = (Encoding.PEM, PrivateFormat.PKCS8)
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from sharezync_shared.tokens.single_flight import SingleFlight
+from sharezync_shared.background import SingleFlight
 
 
 class Work:

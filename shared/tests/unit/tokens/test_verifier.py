@@ -8,17 +8,11 @@ from hypothesis import strategies as st
 from shared.tests.unit.tokens.conftest import FakeClock
 from sharezync_shared.ids import DeviceId, SessionId, UserId, uuid7
 from sharezync_shared.problems import Unauthenticated, Unavailable
-from sharezync_shared.tokens import (
-    KeysUnavailable,
-    Revocations,
-    ServiceIdentity,
-    SigningKey,
-    StaticKeys,
-    TokenIssuer,
-    TokenVerifier,
-)
-from sharezync_shared.tokens.claims import MAX_TOKEN_BYTES
-from sharezync_shared.tokens.keys import VerificationKey
+from sharezync_shared.tokens.claims import MAX_TOKEN_BYTES, ServiceIdentity
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.keys import KeysUnavailable, StaticKeys, VerificationKey
+from sharezync_shared.tokens.signing import SigningKey
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 
 USER, SESSION, DEVICE = UserId(uuid7()), SessionId(uuid7()), DeviceId(uuid7())
 

@@ -11,7 +11,7 @@ from sharezync_auth.errors import TooManyBlocks, UserNotFound
 from sharezync_auth.models import Block, account_stream
 from sharezync_auth.schemas import BlockRead, Unblocked
 from sharezync_shared.contracts.auth import BlocksRead, ContactRules
-from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.events import contracts as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, Unauthenticated
 from sharezync_shared.streams.frames import Control

@@ -17,7 +17,7 @@ from sharezync_auth.usecases.context import AuthContext
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.auth import DeviceOf, TooManyDevices
 from sharezync_shared.contracts.services import Services
-from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.events import contracts as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.work import UnitOfWork, UnitsOfWork

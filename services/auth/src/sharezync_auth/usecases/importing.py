@@ -7,9 +7,9 @@ from functools import cached_property
 from uuid import UUID
 
 from sharezync_auth.names import email_key
-from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.events import contracts as facts
 from sharezync_shared.ids import UserId, uuid7
-from sharezync_shared.names.lookalikes import data_version, skeleton_of
+from sharezync_shared.names.usernames import data_version, skeleton_of
 from sharezync_shared.text import key_of
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 

@@ -15,7 +15,7 @@ from sharezync_auth.settings import AuthSettings
 from sharezync_auth.usecases import nodes
 from sharezync_auth.usecases.context import AuthContext
 from sharezync_shared.contracts.auth import RevocationList
-from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.events import contracts as facts
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_auth.models import User
-from sharezync_shared.names.lookalikes import data_version, skeleton_of
+from sharezync_shared.names.usernames import data_version, skeleton_of
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 
 _BATCH: Final = 500

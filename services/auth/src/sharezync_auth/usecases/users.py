@@ -27,9 +27,9 @@ from sharezync_shared.addresses import bucket_of
 from sharezync_shared.contracts.auth import UserNames
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.costly import CostlyReads
-from sharezync_shared.events.contracts import auth as facts
+from sharezync_shared.events import contracts as facts
 from sharezync_shared.ids import UserId
-from sharezync_shared.names.lookalikes import data_version, skeleton_of
+from sharezync_shared.names.usernames import data_version, skeleton_of
 from sharezync_shared.problems import Conflict, Invalid
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.text import key_of

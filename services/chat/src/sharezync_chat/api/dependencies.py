@@ -30,7 +30,7 @@ from sharezync_shared.problems import (
     Unauthenticated,
     problems,
 )
-from sharezync_shared.tokens import Caller
+from sharezync_shared.tokens.dependencies import Caller
 from sharezync_shared.work import UnitsOfWork
 
 

@@ -13,7 +13,7 @@ from sharezync_chat.api.me import ReadMark
 from sharezync_chat.api.messages import MessageCreate, draft_of
 from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import MessageRead, ReadRead
-from sharezync_chat.usecases import acquaintances
+from sharezync_chat.usecases import people
 from sharezync_chat.usecases.reading import ReadMarkBatch
 from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import chat
@@ -102,7 +102,7 @@ async def check_acquaintance(
     """True if both are in a channel or conversation that `other_id` has created, joined, accepted
     or written to since `user_id` came. Blocks are not considered. The channel isn't disclosed.
     """
-    found = await acquaintances.acquainted(context.work, asked.user_id, [asked.other_id])
+    found = await people.acquainted(context.work, asked.user_id, [asked.other_id])
     return AcquaintanceRead(acquainted=bool(found))
 
 
@@ -112,5 +112,5 @@ async def list_acquaintances(
 ) -> chat.AcquaintancesRead:
     """As for two users, for up to 200 at once. Users who don't exist are left out."""
     return chat.AcquaintancesRead(
-        await acquaintances.acquainted(context.work, body.user_id, body.other_ids, body.looking)
+        await people.acquainted(context.work, body.user_id, body.other_ids, body.looking)
     )

@@ -34,7 +34,7 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY, MESSAGE
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Forbidden, Invalid, NotFound, RateLimited, Unavailable
-from sharezync_shared.tokens import Caller
+from sharezync_shared.tokens.dependencies import Caller
 
 router = APIRouter(prefix="/v1", tags=["messages"])
 

@@ -15,7 +15,7 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import QUERY, Parsed
 from sharezync_shared.pages import Page, take_page
 from sharezync_shared.problems import RateLimited, Unavailable
-from sharezync_shared.tokens import Caller
+from sharezync_shared.tokens.dependencies import Caller
 
 router = APIRouter(prefix="/v1", tags=["search"])
 

@@ -13,8 +13,7 @@
 | `history` | `page` |
 | `reading` | `mark_read` |
 | `memberships` | `page`, `sync`, `streams_of_user` |
-| `people` | `USERS`, the copy of auth's; `to_admit`, `named`, `erase` |
-| `acquaintances` | `acquainted` |
+| `people` | `USERS`, the copy of auth's; `to_admit`, `named`, `erase`, `acquainted` |
 | `bans` | `ban`, `lift`, `page`, … |
 | `traces` | `erase`, `forget_channel` |
 | `purge` | `purge`, `purge_some` |

@@ -17,7 +17,7 @@ from sharezync_chat.models import ChannelId, MessageId, MessageRow, channel_stre
 from sharezync_chat.reach import refusal_of
 from sharezync_chat.schemas import AttachmentRead, MessageRead, OwnMemberUpdated, UserRead
 from sharezync_chat.usecases.mentions import NOBODY, MentionedNames
-from sharezync_shared.events.contracts.chat import MessageSent
+from sharezync_shared.events.contracts import MessageSent
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Problem

@@ -19,7 +19,7 @@ from sharezync_chat.schemas import (
     UserRead,
 )
 from sharezync_chat.usecases import people, reads
-from sharezync_shared.events.contracts import chat as facts
+from sharezync_shared.events import contracts as facts
 from sharezync_shared.ids import UserId
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import StreamPosition

@@ -24,7 +24,7 @@ from sharezync_chat.usecases.actor import ActingUser
 from sharezync_chat.usecases.batch import MessageDraft
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.costly import CostlyReads
-from sharezync_shared.events.contracts import chat as facts
+from sharezync_shared.events import contracts as facts
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import Invalid, NotFound, Problem

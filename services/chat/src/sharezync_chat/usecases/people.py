@@ -1,12 +1,18 @@
-"""The users that chat knows: its copy of auth's, and how others see them."""
+"""The users that chat knows: its copy of auth's, how others see them, and who knows whom.
 
+Somebody knows those in whose company they agreed to be (`reach.py`), and is shown their devices and
+presence: it need not be mutual. A block doesn't count here: it hides them from who is blocked.
+"""
+
+from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from sqlmodel import select
 
 from sharezync_chat.models import SCHEMA, Member, User, channel_stream
+from sharezync_chat.reach import KNOWS
 from sharezync_chat.schemas import UserRead
 from sharezync_chat.usecases import reads
 from sharezync_shared.ids import UserId
@@ -17,7 +23,13 @@ from sharezync_shared.users_projection import (
     UserNotFound,
     UsersProjection,
 )
-from sharezync_shared.work import UnitOfWork, to_json
+from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
+
+_ACQUAINTED: Final = "SELECT o.id FROM (SELECT DISTINCT unnest($2::uuid[]) AS id) AS o WHERE "
+_KNOWN: Final = {
+    "user": _ACQUAINTED + KNOWS.format(other="o.id", me="$1"),
+    "others": _ACQUAINTED + KNOWS.format(other="$1", me="o.id"),
+}
 
 
 async def _publish_names(unit: UnitOfWork, user_id: UserId) -> None:
@@ -64,3 +76,15 @@ async def erase(unit: UnitOfWork, user_id: UserId, at: datetime) -> UserRead:
     """Forget a user for ever and return what stands in their place, held. Repeatable."""
     await USERS.erase(unit, user_id, at)
     return UserRead(id=user_id, username=DELETED_USERNAME, display_name=DELETED_DISPLAY_NAME)
+
+
+async def acquainted(
+    work: UnitsOfWork,
+    user_id: UserId,
+    other_ids: Collection[UserId],
+    looking: Literal["user", "others"] = "user",
+) -> list[UserId]:
+    """Return those of `other_ids` whom the user may see, or who may see the user. In no order."""
+    async with (await work.database.pool()).acquire() as connection:
+        rows = await connection.fetch(_KNOWN[looking], user_id, list(other_ids))
+        return [UserId(row["id"]) for row in rows]

@@ -8,8 +8,7 @@ import asyncpg
 from sharezync_chat.models import SCHEMA, MessageRow, channel_stream, metadata
 from sharezync_chat.reach import PEER
 from sharezync_chat.usecases.batch import AttachmentRow, MentionRow, MessageBatch, MessageDraft
-from sharezync_shared.db.bulk_insert import BulkInsert, Row
-from sharezync_shared.db.compound import Compound
+from sharezync_shared.db.bulk_insert import BulkInsert, Compound, Row
 from sharezync_shared.events.outbox import OutboxRow, add_insert
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import IF_APPENDED, Connection, StreamLog

@@ -11,10 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from sharezync_gateway.asyncapi import facts, sockets
-from sharezync_gateway.asyncapi.declared import read_all
 from sharezync_gateway.asyncapi.frames import CLIENT, PARTS, SERVER
 from sharezync_gateway.asyncapi.messages import messages_of
-from sharezync_gateway.asyncapi.schemas import sent
+from sharezync_gateway.asyncapi.schemas import read_all, sent
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_gateway.openapi.merge import Document
 from sharezync_gateway.realtime.protocol import SUBPROTOCOL

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sharezync_gateway.asyncapi.schemas import Schema, sent
+from sharezync_shared.events import contracts as declared
 from sharezync_shared.events.amqp.topology import QueueNames
-from sharezync_shared.events.contracts import Event, auth, chat, storage, transfer
+from sharezync_shared.events.contracts import Event
 
 SERVER: Final = "broker"
 _BINDING: Final = {"bindingVersion": "0.3.0"}
@@ -15,10 +16,9 @@ _TAGS: Final = [{"name": "facts"}]
 
 def contracts() -> Iterator[type[Event]]:
     """Yield every fact that services publish."""
-    for module in (auth, chat, storage, transfer):
-        for each in vars(module).values():
-            if isinstance(each, type) and issubclass(each, Event) and each is not Event:
-                yield each
+    for each in vars(declared).values():
+        if isinstance(each, type) and issubclass(each, Event) and each is not Event:
+            yield each
 
 
 def channel(fact: type[Event]) -> dict[str, Any]:

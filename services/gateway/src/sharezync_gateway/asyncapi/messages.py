@@ -6,9 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sharezync_gateway.asyncapi.declared import Declared, DeclaredEvent
 from sharezync_gateway.asyncapi.frames import CHUNK_LAYOUT, CLIENT, SERVER, FrameDoc
-from sharezync_gateway.asyncapi.schemas import REF, Schema, accepted
+from sharezync_gateway.asyncapi.schemas import REF, Declared, DeclaredEvent, Schema, accepted
 from sharezync_gateway.realtime.protocol import FrameId
 
 _FRAME_ID: Final[Schema] = {

@@ -2,8 +2,7 @@
 
 from typing import Any, Final
 
-from sharezync_gateway.openapi.merge import Document
-from sharezync_gateway.transfers.errors import (
+from sharezync_gateway.errors import (
     BodyTooSlow,
     ChunkConflict,
     ChunkCorrupt,
@@ -16,6 +15,7 @@ from sharezync_gateway.transfers.errors import (
     TransferOver,
     UploadClosed,
 )
+from sharezync_gateway.openapi.merge import Document
 from sharezync_shared.asgi.content_wanted import PreconditionFailed, RangeUnsatisfiable
 from sharezync_shared.problems import (
     Forbidden,

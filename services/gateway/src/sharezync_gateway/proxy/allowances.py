@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits
-from sharezync_gateway.proxy.quota import Quota
+from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits, Quota
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_shared.calls.breaker import Breaker, Call, CircuitOpen
 from sharezync_shared.fair_slots import FairSlot

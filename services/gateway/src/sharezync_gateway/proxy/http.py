@@ -14,8 +14,7 @@ from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.headers import Headers, counts_in_part
 from sharezync_gateway.proxy.service_timeout import ServiceTimeout
 from sharezync_gateway.proxy.upstream import Request
-from sharezync_shared.calls.connector import MAX_AGE_SECONDS, open_session
-from sharezync_shared.calls.retry_budget import RetryBudget
+from sharezync_shared.calls.connector import MAX_AGE_SECONDS, RetryBudget, open_session
 from sharezync_shared.server import SPLICE, SpliceSource
 
 _SMALL_BYTES: Final = 64 * 1024  # up to here, one piece is cheaper than a stream

@@ -34,8 +34,7 @@ from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.server import WebSocketSettings
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.tokens.revocations import Revocations
-from sharezync_shared.tokens.verifier import TokenVerifier
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 
 SOCKETS: Final = WebSocketSettings(
     max_message_bytes=MAX_MESSAGE_BYTES,

@@ -16,8 +16,8 @@ from sharezync_shared.problems import (
     Unauthenticated,
     problem_response,
 )
-from sharezync_shared.tokens.bearer import bearer_token
 from sharezync_shared.tokens.claims import Identity
+from sharezync_shared.tokens.dependencies import bearer_token
 
 _DEVICE_PATH: Final = re.compile(r"/ws/([A-Za-z0-9._~-]{1,64})")
 _CHANNEL_PATH: Final = re.compile(r"/ws/channels/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")

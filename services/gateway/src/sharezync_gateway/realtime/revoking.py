@@ -23,7 +23,7 @@ from sharezync_shared.background import Periodic
 from sharezync_shared.calls.client import is_unanswered
 from sharezync_shared.ids import SessionId, UserId
 from sharezync_shared.streams.frames import Frame
-from sharezync_shared.tokens.revocations import Revocations
+from sharezync_shared.tokens.verifier import Revocations
 
 log = structlog.get_logger()
 

@@ -13,10 +13,10 @@ import msgspec
 
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_shared.calls.client import ServiceUnavailable
+from sharezync_shared.calls.operations import portions
 from sharezync_shared.contracts import auth, chat
 from sharezync_shared.contracts.chat import ChatClient
 from sharezync_shared.contracts.commands import Command, CommandResult, Commands
-from sharezync_shared.contracts.portions import portions
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.streams import StreamsClient
 from sharezync_shared.ids import UserId

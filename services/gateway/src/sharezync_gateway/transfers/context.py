@@ -7,13 +7,11 @@ from uuid import UUID
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
 from sharezync_gateway.transfers.core.calls import Caller, TransferCalls
-from sharezync_gateway.transfers.core.chunk_cache import ChunkCache
 from sharezync_gateway.transfers.core.chunk_store import ChunkRefused, ChunkStore, StoreAway
 from sharezync_gateway.transfers.core.chunks import Chunk
-from sharezync_gateway.transfers.core.listeners import TransferListeners
-from sharezync_gateway.transfers.core.notices import Notices
+from sharezync_gateway.transfers.core.memory import ByteSemaphore, ChunkCache
+from sharezync_gateway.transfers.core.notices import Notices, TransferListeners
 from sharezync_gateway.transfers.core.reports import Reporter
 from sharezync_shared.background import TaskSupervisor
 from sharezync_shared.contracts.storage import ChunkStored

@@ -18,7 +18,7 @@ from sharezync_gateway.proxy.http import HttpUpstream
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_gateway.settings import GatewaySettings
 from sharezync_shared.asgi.middleware import HttpMetrics
-from sharezync_shared.calls.heartbeat import Breakers
+from sharezync_shared.calls.breaker import Breakers
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.platform import EndpointFor, Platform

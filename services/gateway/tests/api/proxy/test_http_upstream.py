@@ -51,7 +51,7 @@ async def test_a_service_that_is_away_is_unreachable() -> None:
 async def test_what_nobody_has_seen_is_sent_again_within_the_budget(
     method: str, left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharezync_shared.calls.retry_budget._FLOOR_PER_SECOND", float(left))
+    monkeypatch.setattr("sharezync_shared.calls.connector._FLOOR_PER_SECOND", float(left))
     reached = left == 1
     monkeypatch.setattr("sharezync_gateway.proxy.http._RETRY_AFTER_SECONDS", 0.5)
     requests = 0

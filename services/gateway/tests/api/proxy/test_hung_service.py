@@ -8,7 +8,7 @@ import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import FILE_PATH, JSON_PATH, Rig, answer, gateway
-from sharezync_shared.calls import breaker, heartbeat
+from sharezync_shared.calls import breaker
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 AUTHS_PATH = "/v1/devices"
@@ -37,7 +37,7 @@ class Hanging:
 @pytest_asyncio.fixture
 async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Rig]:
     for name in ("_QUIET_SECONDS", "_PING_SECONDS", "_EVERY_SECONDS"):
-        monkeypatch.setattr(heartbeat, name, 0.1)
+        monkeypatch.setattr(breaker, name, 0.1)
     monkeypatch.setattr(breaker, "_FIRST_SECONDS", 0.1)
     async with gateway("http", watched=True) as made:
         yield made
@@ -68,7 +68,7 @@ async def test_a_service_that_is_slow_is_waited_for(rig: Rig) -> None:
     service = rig.puppet.handler = Hanging()
     service.lives.set()
     slow = asyncio.create_task(rig.ask("GET", JSON_PATH))
-    await wait_until(lambda: service.pings > 2 * heartbeat._PINGS)
+    await wait_until(lambda: service.pings > 2 * breaker._PINGS)
     service.goes_on.set()
     assert (await slow).status == 200
     assert (await rig.client.get("/ready")).json()["services"]["chat"] == "closed"

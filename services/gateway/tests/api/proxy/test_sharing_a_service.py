@@ -9,7 +9,7 @@ import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import FILE_PATH, JSON_PATH, Adapter, Rig, answer, gateway
-from sharezync_gateway.proxy.quota import Quota
+from sharezync_gateway.proxy.bulkhead import Quota
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_testkit.waiting import wait_until
 

@@ -28,7 +28,10 @@ from sharezync_shared.events.bus import BusUnavailable, OnFrames, OnGap
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.tokens import Revocations, SigningKey, StaticKeys, TokenIssuer, TokenVerifier
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.keys import StaticKeys
+from sharezync_shared.tokens.signing import SigningKey
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 from sharezync_testkit.frames import Conversation
 from sharezync_testkit.serving import Served, plain_asgi, serving
 from sharezync_testkit.waiting import giving_up

@@ -26,7 +26,8 @@ from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ids import SessionId, UserId, uuid7
 from sharezync_shared.problems import NotFound, problem_response
 from sharezync_shared.streams.frames import Control, Frame
-from sharezync_shared.tokens import SigningKey, TokenIssuer
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.service import platform_for_tests
 from sharezync_testkit.serving import serving
 from sharezync_testkit.waiting import GIVE_UP_SECONDS

@@ -13,7 +13,7 @@ from sharezync_gateway.realtime.revoking import RevocationPull, Revoker
 from sharezync_gateway.realtime.service_calls import Revoked, ServiceCalls
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.ids import uuid7
-from sharezync_shared.tokens.revocations import Revocations
+from sharezync_shared.tokens.verifier import Revocations
 
 LIFETIME = 600
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharezync_gateway.transfers.socket.ack_tracker import ACK_BYTES, AckTracker
+from sharezync_gateway.transfers.socket.chunk_receiver import ACK_BYTES, AckTracker
 
 CHUNK_BYTES = ACK_BYTES // 4
 

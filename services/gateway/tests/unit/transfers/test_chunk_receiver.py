@@ -13,10 +13,10 @@ from services.gateway.tests.unit.transfers.fakes import (
     make_chunk,
 )
 from services.gateway.tests.unit.transfers.fakes import Scene as Node
-from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
 from sharezync_gateway.transfers.core.calls import Caller
 from sharezync_gateway.transfers.core.chunks import Chunk, Place
-from sharezync_gateway.transfers.core.listeners import TransferListener
+from sharezync_gateway.transfers.core.memory import ByteSemaphore
+from sharezync_gateway.transfers.core.notices import TransferListener
 from sharezync_gateway.transfers.socket.chunk_receiver import ChunkReceiver
 from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until

@@ -7,10 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.gateway.tests.unit.transfers.fakes import make_chunk
-from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
-from sharezync_gateway.transfers.core.chunk_cache import ChunkCache
+from sharezync_gateway.transfers.core.memory import ByteSemaphore, ChunkCache
 from sharezync_gateway.transfers.core.notices import Notice, Notices
-from sharezync_gateway.transfers.socket.ack_tracker import ACK_BYTES, AckTracker
+from sharezync_gateway.transfers.socket.chunk_receiver import ACK_BYTES, AckTracker
 from sharezync_shared.events.bus import BusUnavailable
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.streams.frames import Control, Frame

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from sharezync_shared.asgi.middleware import HttpMetrics, RequestLayer
 from sharezync_shared.contracts.storage import CHUNK_PATH, DIGEST_HEADER
-from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_shared.tokens.dependencies import bearer_token
 from sharezync_storage.api.internal import MOST_INDEX, chunk_router, download_chunk, upload_chunk
 from sharezync_storage.models import UploadId
 

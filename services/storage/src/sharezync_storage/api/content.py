@@ -11,8 +11,7 @@ import structlog
 from fastapi import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from sharezync_shared.asgi.content_headers import content_headers
-from sharezync_shared.asgi.content_wanted import Span, Version
+from sharezync_shared.asgi.content_wanted import Span, Version, content_headers
 from sharezync_shared.media_types import INLINE
 from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, ZERO_COPY
 from sharezync_storage.api.bodies import IDLE_SECONDS

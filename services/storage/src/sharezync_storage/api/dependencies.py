@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from sharezync_shared.names.policies import Parsed
-from sharezync_shared.tokens.bearer import bearer_token
+from sharezync_shared.tokens.dependencies import bearer_token
 from sharezync_storage.errors import SignatureInvalid
 from sharezync_storage.models import File, FileId
 from sharezync_storage.signatures import url_asked_for

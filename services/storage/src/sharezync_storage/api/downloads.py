@@ -4,12 +4,12 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from sharezync_shared.asgi.content_headers import validators
 from sharezync_shared.asgi.content_wanted import (
     PreconditionFailed,
     RangeUnsatisfiable,
     not_modified,
     span_of,
+    validators,
 )
 from sharezync_shared.problems import Invalid, NotFound, Unauthenticated, problems
 from sharezync_shared.tokens.dependencies import Caller
@@ -24,7 +24,7 @@ from sharezync_storage.errors import (
 )
 from sharezync_storage.models import FileId
 from sharezync_storage.schemas import UrlCreate, UrlRead
-from sharezync_storage.usecases import urls
+from sharezync_storage.usecases import links
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=SmallBodyRoute)
 
@@ -131,7 +131,7 @@ async def create_download_url(
     Available for files that you own or may read. The URL leads to the object store if clients can
     reach it. It can't be revoked.
     """
-    url = await urls.make(
+    url = await links.make_url(
         context,
         file_id=file_id,
         user_id=caller.user_id,

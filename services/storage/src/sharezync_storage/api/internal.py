@@ -29,7 +29,7 @@ from sharezync_storage.api.dependencies import Context
 from sharezync_storage.models import FileId, Upload, UploadId
 from sharezync_storage.schemas import FileRead
 from sharezync_storage.settings import MIB
-from sharezync_storage.usecases import chunk_uploads, files, urls
+from sharezync_storage.usecases import chunk_uploads, files, links
 from sharezync_storage.usecases.uploads import plan_of
 
 MOST_INDEX: Final = 2**31 - 1
@@ -225,7 +225,7 @@ async def create_download_url_for_user(
     file_id: FileId, body: storage.UrlCreateFor, context: Context
 ) -> storage.SignedUrl:
     """The calling service must have checked that the user may read the file now."""
-    return await urls.make_vouched_for(
+    return await links.make_url_vouched_for(
         context,
         file_id=file_id,
         user_id=UserId(body.user_id),

@@ -1,4 +1,4 @@
-"""The header fields of tus 1.0.0: read strictly, written in one place. Pure.
+"""The header fields of tus 1.0.0: read strictly, written in one place, and on every answer.
 
 Source: tus resumable upload protocol 1.0.0 (tus.io/protocols/resumable-upload).
 """
@@ -13,9 +13,10 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 from uuid import UUID
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sharezync_shared.problems import Malformed
+from sharezync_shared.problems import Malformed, NotAllowed, send_problem
 from sharezync_storage.errors import NotAnOffsetStream, TusVersionUnsupported
 from sharezync_storage.models import Upload, UploadId
 from sharezync_storage.usecases.tus_uploads import TusCreation
@@ -36,6 +37,9 @@ _ENDLESS: Final = 2**62
 """Stands for every number above: more than any file has, and less than a database overflows at."""
 _KEY: Final = re.compile(r"[^\x00-\x20,\x7f]+")
 _UPLOAD_PATH: Final = re.compile(rf"(?:/.*)?{PATH}/([0-9A-Fa-f-]{{36}})/?")
+
+_METHODS: Final = frozenset({"OPTIONS", "HEAD", "GET", "POST", "PUT", "PATCH", "DELETE"})
+"""A closed set: metrics count by method."""
 
 
 def check_version(headers: Headers) -> None:
@@ -202,3 +206,38 @@ def standing_of(upload: Upload) -> dict[str, str]:
 
 def http_date(moment: datetime) -> str:
     return format_datetime(moment, usegmt=True)
+
+
+class TusLayer:
+    """Says `Tus-Resumable` in each answer, and keeps caches away.
+
+    Where there is `X-HTTP-Method-Override`, the method that it names counts, and the request's own
+    is ignored (tus 1.0.0).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _is_ours(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+
+        async def send_as_tus(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Tus-Resumable"] = VERSION
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        method = Headers(scope=scope).get("x-http-method-override", "").strip().upper()
+        if method and method not in _METHODS:
+            problem = NotAllowed(f"{method[:20]!r} is no method that is known here")
+            await send_problem(send_as_tus, problem)
+            return
+        # A copy: the server looks into its own scope to see how it must frame the answer.
+        await self.app({**scope, "method": method} if method else scope, receive, send_as_tus)
+
+
+def _is_ours(path: str) -> bool:
+    return path == PATH or path.startswith(f"{PATH}/")

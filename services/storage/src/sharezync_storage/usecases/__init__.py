@@ -15,8 +15,8 @@ Uploads, by source, over one assembler:
 
 Files:
 `files`: list, look at, delete, describe what was kept; let somebody beside the owner read it.
-`urls`: make a signed URL to a file that holds for minutes.
-`links`: make links by which strangers download a file; `claims` counts the downloads.
+`links`: make signed URLs that hold for minutes, and links by which strangers download a file;
+    `claims` counts the downloads.
 `quota`: reserve room before bytes come, and account for it after.
 `holding`: keep a file for messages and transfers that have it, whatever its owner does.
 `erasing`: forget a user.

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlmodel import col, select
 
-from sharezync_shared.events.contracts.storage import FileDeleted
+from sharezync_shared.events.contracts import FileDeleted
 from sharezync_shared.ids import UserId
 from sharezync_shared.work import UnitOfWork
 from sharezync_storage.models import File, Upload

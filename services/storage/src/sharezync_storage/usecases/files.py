@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from sharezync_shared.contracts.auth import AuthClient
-from sharezync_shared.events.contracts.storage import FileDeleted, FileStored
+from sharezync_shared.events.contracts import FileDeleted, FileStored
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.work import UnitOfWork, UnitsOfWork

@@ -1,29 +1,36 @@
-"""Links by which strangers download a file: made, listed, revoked, looked at.
+"""Links by which strangers download a file, and signed URLs of its content.
 
-A link ends when its time has come, when it was downloaded as often as it may be, when it is
-revoked, and with its file. How downloads are counted: `claims.py`.
+Signed URLs hold for minutes. They lead straight to the store where clients can reach it, else to
+us; they can't be taken back, short of deleting the file. A link ends when its time has come, when
+it was downloaded as often as it may be, when it is revoked, and with its file. How downloads are
+counted: `claims.py`.
 """
 
 import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func
 from sqlmodel import col, select
 
 from sharezync_shared.addresses import bucket_of
+from sharezync_shared.asgi.content_wanted import content_disposition, content_type
+from sharezync_shared.contracts.storage import SignedUrl
 from sharezync_shared.ids import UserId, uuid7
+from sharezync_shared.media_types import INLINE
 from sharezync_shared.problems import Unavailable
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.errors import LinkGone, LinkLocked, LinkPassword, TooManyLinks
 from sharezync_storage.models import File, FileId, Link, LinkId
 from sharezync_storage.settings import StorageSettings
-from sharezync_storage.usecases import quota
+from sharezync_storage.stores.port import DirectUploads
+from sharezync_storage.usecases import files, quota
 from sharezync_storage.usecases.context import StorageContext
 
 _TOKEN_BYTES: Final = 24
@@ -56,6 +63,8 @@ DELETE FROM storage.links WHERE id IN (
 )
 """
 _WAIT: Final = "SELECT locked_until FROM storage.links WHERE id = $1"
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +223,37 @@ async def _run(context: StorageContext, statement: str, link_id: UUID) -> None:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
+
+
+async def make_url(
+    context: StorageContext, *, file_id: FileId, user_id: UserId, expires_in_seconds: int
+) -> SignedUrl:
+    """Make one for the user, if they may read the file themselves. Raises NotFound."""
+    file = await files.get_readable(context.work, context.auth, user_id=user_id, file_id=file_id)
+    return await _sign(context, file, user_id, expires_in_seconds)
+
+
+async def make_url_vouched_for(
+    context: StorageContext, *, file_id: FileId, user_id: UserId, expires_in_seconds: int
+) -> SignedUrl:
+    """Make one for a user for whom the caller vouches. Raises NotFound."""
+    file = await files.get_vouched_for(context.work, file_id=file_id)
+    return await _sign(context, file, user_id, expires_in_seconds)
+
+
+async def _sign(
+    context: StorageContext, file: File, user_id: UserId, expires_in_seconds: int
+) -> SignedUrl:
+    expires = int(context.work.now().timestamp()) + expires_in_seconds
+    store, url = context.store, None
+    if isinstance(store, DirectUploads) and store.reachable_by_clients:
+        url = await store.link(
+            file.store_key,
+            expires_in_seconds=expires_in_seconds,
+            content_type=content_type(file.mime),
+            disposition=content_disposition(file.name, in_place=file.mime in INLINE),
+        )
+    log.info("url_created", file_id=str(file.id), user_id=str(user_id), direct=url is not None)
+    return SignedUrl(
+        url or context.signer.path(file.id, expires), datetime.fromtimestamp(expires, UTC)
+    )

@@ -26,9 +26,9 @@ from sharezync_transfer.schemas import (
     TransferTaken,
 )
 from sharezync_transfer.usecases import commands, completing, offering
+from sharezync_transfer.usecases.capabilities import Participation
 from sharezync_transfer.usecases.commands import PlainAct
 from sharezync_transfer.usecases.context import TransferServiceContext
-from sharezync_transfer.usecases.participations import Participation
 
 
 class _Named(BaseModel):

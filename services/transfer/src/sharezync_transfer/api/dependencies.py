@@ -11,8 +11,7 @@ from fastapi.security.base import SecurityBase
 from sharezync_shared.contracts.transfer import CapabilityRefused
 from sharezync_shared.problems import Unauthenticated
 from sharezync_shared.ranges import Pair, Ranges
-from sharezync_shared.tokens import Caller, bearer_token
-from sharezync_shared.tokens.dependencies import TOKEN_URL
+from sharezync_shared.tokens.dependencies import TOKEN_URL, Caller, bearer_token
 from sharezync_transfer.access import Actor
 from sharezync_transfer.models import USERS, TransferId
 from sharezync_transfer.usecases.context import TransferServiceContext

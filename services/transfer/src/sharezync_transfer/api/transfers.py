@@ -40,8 +40,8 @@ from sharezync_transfer.usecases import (
     queries,
     statistics,
 )
+from sharezync_transfer.usecases.capabilities import Participation
 from sharezync_transfer.usecases.context import TransferServiceContext
-from sharezync_transfer.usecases.participations import Participation
 from sharezync_transfer.usecases.statistics import StatsRead
 
 router = APIRouter(prefix="/v1/transfers", tags=["transfers"])

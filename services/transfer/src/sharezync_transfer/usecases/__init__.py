@@ -8,7 +8,7 @@
 | `queries` | `get`, `page`, `missing`; `participation`: for gateways, before they move chunks |
 | `statistics` | `of` |
 | `choices` | policies of devices |
-| `capabilities` | `CapabilityIssuer`: tokens given, and looked at when they are shown |
+| `capabilities` | `CapabilityIssuer`: tokens, given and verified; `participation` of somebody |
 | `progress` | `report`: from gateways; `confirm`: from recipients without a socket |
 | `acquaintances` | `exists`, `among` |
 | `sweeping` | `expire`, `expire_some`, `release`, `release_some` |
@@ -16,6 +16,5 @@
 
 Beneath them: `context` (what they are given), `offer_policy` (what becomes of an offer),
 `transitions` (what follows from a change of a recipient's state), `progress_broadcast` (progress,
-as clients get it), `participations` (what somebody is to a transfer), `events` (which documents are
-published).
+as clients get it), `events` (which documents are published).
 """

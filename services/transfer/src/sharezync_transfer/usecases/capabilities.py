@@ -1,4 +1,6 @@
-"""Capability tokens: the bearer of one may move the chunks of one transfer, in one role.
+"""Who may move chunks: participations in transfers, and tokens that stand for one.
+
+The bearer of a capability token may move the chunks of one transfer, in one role.
 
 They live as long as the transfer, so an access token that runs out in mid-transfer stops nothing.
 Whether the transfer is still open is for the database to say: nothing needs to be revoked.
@@ -9,8 +11,10 @@ Whether the transfer is still open is for the database to say: nothing needs to 
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
 import asyncpg
@@ -18,11 +22,19 @@ import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sharezync_shared.contracts.transfer import CapabilityRefused
+from sharezync_shared.contracts.transfer import (
+    AttachedFile,
+    CapabilityRefused,
+    FileState,
+    ParticipationRead,
+    TransferState,
+)
 from sharezync_shared.ids import DeviceId, UserId
+from sharezync_shared.ranges import Pair
 from sharezync_shared.work import UnitsOfWork
 from sharezync_transfer import access, states
-from sharezync_transfer.access import Actor, Role
+from sharezync_transfer.access import Actor, Role, TransferAggregate
+from sharezync_transfer.cutting import chunk_count
 from sharezync_transfer.errors import NotInThisState, TransferOver
 from sharezync_transfer.models import TransferId
 from sharezync_transfer.schemas import TokenRead, TransferRead
@@ -147,3 +159,51 @@ class CapabilityIssuer:
 
 def _text(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Participation:
+    """What an actor is to a transfer; `received` are the ranges of each file a recipient has."""
+
+    actor: Actor
+    role: Role
+    transfer: TransferRead
+    files: list[AttachedFile]
+    received: Mapping[int, list[Pair]]
+
+    @classmethod
+    def from_aggregate(
+        cls, whole: TransferAggregate, actor: Actor, received: Mapping[int, list[Pair]]
+    ) -> Self:
+        """Return an actor's participation; `received` names each file that a recipient accepted."""
+        role = whole.role_of(actor)
+        size = whole.transfer.chunk_size_bytes
+        files = [
+            AttachedFile(
+                index=file.index,
+                upload_id=file.upload_id,
+                size_bytes=file.size_bytes,
+                chunk_size_bytes=size,
+                chunk_count=chunk_count(file.size_bytes, size),
+                accepted=role == "sender" or file.index in received,
+            )
+            for file in whole.files
+        ]
+        transfer = TransferRead.from_aggregate(whole, role, actor.user_id)
+        return cls(actor, role, transfer, files, received)
+
+    def read(self, window_bytes: int) -> ParticipationRead:
+        transfer = self.transfer
+        files = [
+            FileState(file.index, file.stored_bytes, file.root, file.name, file.mime)
+            for file in transfer.files
+        ]
+        return ParticipationRead(
+            user_id=self.actor.user_id,
+            device_id=self.actor.device_id,
+            role=self.role,
+            transfer=TransferState(transfer.id, transfer.state, files),
+            window_bytes=window_bytes,
+            files=self.files,
+            received=dict(self.received),
+        )

@@ -18,7 +18,7 @@ from sharezync_transfer.errors import AcceptedOtherwise, NotInThisState, OtherDe
 from sharezync_transfer.models import Receipt, Recipient, TransferId
 from sharezync_transfer.schemas import TransferRead
 from sharezync_transfer.usecases import acquaintances
-from sharezync_transfer.usecases.participations import Participation
+from sharezync_transfer.usecases.capabilities import Participation
 from sharezync_transfer.usecases.transitions import (
     has_begun,
     move,

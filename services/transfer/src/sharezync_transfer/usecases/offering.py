@@ -16,7 +16,7 @@ from sharezync_shared.contracts import storage
 from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.storage import FileComing
 from sharezync_shared.cooperative import cooperatively
-from sharezync_shared.events.contracts.transfer import TransferOffered
+from sharezync_shared.events.contracts import TransferOffered
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_shared.names.filenames import clash, clean_path, path_key
 from sharezync_shared.problems import Invalid, Problem
@@ -30,8 +30,8 @@ from sharezync_transfer.models import USERS, Transfer, TransferFile, transfers_s
 from sharezync_transfer.schemas import FileOffer, TransferOffer
 from sharezync_transfer.settings import TransferSettings
 from sharezync_transfer.usecases import offer_policy, statistics, transitions
+from sharezync_transfer.usecases.capabilities import Participation
 from sharezync_transfer.usecases.context import TransferServiceContext
-from sharezync_transfer.usecases.participations import Participation
 
 log = structlog.get_logger()
 

@@ -15,9 +15,9 @@ from sharezync_transfer.models import TransferFile, TransferId
 from sharezync_transfer.schemas import MissingOfFile, MissingRead, TransferRead
 from sharezync_transfer.settings import MAX_FILES
 from sharezync_transfer.states import State
+from sharezync_transfer.usecases.capabilities import Participation
 from sharezync_transfer.usecases.commands import receipts_of, received_by
 from sharezync_transfer.usecases.context import TransferServiceContext
-from sharezync_transfer.usecases.participations import Participation
 
 # Two walks along an index each, and no more rows than asked for: quick at any number of transfers.
 _PAGE = """

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
 
-from sharezync_shared.events.contracts.transfer import TransferCompleted, TransferEnded
+from sharezync_shared.events.contracts import TransferCompleted, TransferEnded
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import Entry, StreamPosition
 from sharezync_shared.streams.published import Published

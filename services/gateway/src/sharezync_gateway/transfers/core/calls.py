@@ -1,11 +1,11 @@
-"""The short calls about transfers to transfer and storage; chunks go by `chunk_store`."""
+"""Short calls about transfers to transfer and storage, and what the answer lets somebody do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sharezync_gateway.transfers.errors import TokenRefused
+from sharezync_gateway.errors import TokenRefused
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts import transfer
 from sharezync_shared.contracts.commands import Command, Commands
@@ -13,6 +13,14 @@ from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.transfer import ParticipationRead, Standing, TransferResult
 from sharezync_shared.ids import DeviceId, UserId
 from sharezync_shared.ranges import Ranges
+
+DELIVERING: Final = frozenset({"accepted", "receiving", "verifying"})
+"""States of a recipient in which chunks go to them."""
+OVER: Final = frozenset({"completed", "failed", "cancelled", "expired", "rejected"})
+"""States in which nothing more will happen."""
+
+Refusal = tuple[str, str]
+"""Code and message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +91,20 @@ class TransferCalls:
     async def stored(self, upload_id: UUID) -> Ranges:
         """Return which chunks of an upload are stored. Raises NotFound for one that is gone."""
         return (await self._storage.upload(upload_id)).ranges
+
+
+def refusal_of(
+    participation: ParticipationRead, file: int, index: int, length_bytes: int
+) -> Refusal | None:
+    """Return why it is certain that storage would refuse a chunk; None where it is not."""
+    if participation.role != "sender":
+        return "forbidden", "Only the sender of a transfer sends its chunks"
+    if participation.state in OVER:
+        return "transfer-over", f"The transfer is {participation.state}"
+    shape = participation.shapes.get(file)
+    if shape is None or index >= shape.chunk_count:
+        return "chunk-outside", "The transfer has no chunk with this index"
+    expected = shape.length(index)
+    if length_bytes != expected:
+        return "chunk-length", f"The chunk has {length_bytes} bytes instead of {expected}"
+    return None

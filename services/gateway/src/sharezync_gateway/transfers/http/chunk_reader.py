@@ -14,7 +14,7 @@ from sharezync_gateway.transfers.context import (
 )
 from sharezync_gateway.transfers.core.chunk_store import ChunkAbsent, StoreAway
 from sharezync_gateway.transfers.core.chunks import Bytes, Place
-from sharezync_gateway.transfers.core.listeners import TransferListener
+from sharezync_gateway.transfers.core.notices import TransferListener
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.transfer import FileShape
 from sharezync_shared.problems import NotFound

@@ -6,18 +6,23 @@ from uuid import UUID
 import structlog
 from starlette.datastructures import Headers
 
-from sharezync_gateway.errors import ClientGone
+from sharezync_gateway.errors import ClientGone, TransferOver
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.service_timeout import ServiceTimeout
+from sharezync_gateway.transfers.core.calls import DELIVERING, OVER
 from sharezync_gateway.transfers.core.chunks import Bytes
-from sharezync_gateway.transfers.core.participations import DELIVERING, OVER
 from sharezync_gateway.transfers.core.reports import Reporter
-from sharezync_gateway.transfers.errors import TransferOver
 from sharezync_gateway.transfers.http.chunk_reader import ChunkReader
 from sharezync_gateway.transfers.http.http_context import HttpContext
 from sharezync_gateway.transfers.http.requests import RoutedRequest
-from sharezync_shared.asgi.content_headers import content_headers, validators
-from sharezync_shared.asgi.content_wanted import Span, Version, not_modified, span_of
+from sharezync_shared.asgi.content_wanted import (
+    Span,
+    Version,
+    content_headers,
+    not_modified,
+    span_of,
+    validators,
+)
 from sharezync_shared.problems import Problem
 from sharezync_shared.ranges import Ranges
 

@@ -7,17 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
+from sharezync_gateway.errors import NotInThisState, TransferOver
 from sharezync_gateway.transfers.context import CALLER_BYTES, TransferContext
-from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
-from sharezync_gateway.transfers.core.calls import Caller
-from sharezync_gateway.transfers.core.listeners import TransferListener
-from sharezync_gateway.transfers.core.participations import DELIVERING, OVER
+from sharezync_gateway.transfers.core.calls import DELIVERING, OVER, Caller
+from sharezync_gateway.transfers.core.memory import ByteSemaphore
+from sharezync_gateway.transfers.core.notices import TransferListener
 from sharezync_gateway.transfers.core.reports import Reporter
-from sharezync_gateway.transfers.errors import NotInThisState, TransferOver
+from sharezync_shared.background import SingleFlight
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.transfer import FileShape, ParticipationRead
 from sharezync_shared.problems import Forbidden, NotFound, Problem, Unavailable
-from sharezync_shared.tokens.single_flight import SingleFlight
 
 ARRIVING_BYTES: Final = 64 * 1024 * 1024
 """Of chunks whose requests are being read, on the whole node. Not of the node's own room for

@@ -7,19 +7,19 @@ from typing import Final
 import msgspec
 import structlog
 
-from sharezync_gateway.errors import ClientGone
-from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.transfers.core.chunk_store import ChunkAbsent, ChunkRefused, StoreAway
-from sharezync_gateway.transfers.core.chunks import gather_chunk
-from sharezync_gateway.transfers.core.participations import refusal_of
-from sharezync_gateway.transfers.errors import (
+from sharezync_gateway.errors import (
     BodyBroken,
     BodyTooSlow,
     ChunkLength,
     ChunkMissing,
+    ClientGone,
     TransferOver,
     of_code,
 )
+from sharezync_gateway.proxy.body import RequestBody
+from sharezync_gateway.transfers.core.calls import refusal_of
+from sharezync_gateway.transfers.core.chunk_store import ChunkAbsent, ChunkRefused, StoreAway
+from sharezync_gateway.transfers.core.chunks import gather_chunk
 from sharezync_gateway.transfers.http.http_context import HttpContext
 from sharezync_gateway.transfers.http.requests import RoutedRequest
 from sharezync_shared.contracts.transfer import ParticipationRead

@@ -12,11 +12,10 @@ import structlog
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.protocol import RETRYABLE
 from sharezync_gateway.transfers.context import CALLER_BYTES, TransferContext
-from sharezync_gateway.transfers.core.byte_semaphore import ByteSemaphore
-from sharezync_gateway.transfers.core.calls import Caller
+from sharezync_gateway.transfers.core.calls import DELIVERING, OVER, Caller
 from sharezync_gateway.transfers.core.chunks import Place
-from sharezync_gateway.transfers.core.listeners import TransferListener
-from sharezync_gateway.transfers.core.participations import DELIVERING, OVER
+from sharezync_gateway.transfers.core.memory import ByteSemaphore
+from sharezync_gateway.transfers.core.notices import TransferListener
 from sharezync_gateway.transfers.socket.chunk_receiver import ChunkReceiver
 from sharezync_gateway.transfers.socket.delivery import Delivery
 from sharezync_gateway.transfers.socket.frames import ChunkError, bounded_window, encode_frame

@@ -1,13 +1,18 @@
-"""Transfers on this node's sockets: the handlers of their frames."""
+"""Transfers on this node's sockets: the handlers of their frames, and the engine that has them."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from sharezync_gateway.realtime.connection import Connection
+from sharezync_gateway.realtime.engine import RealtimeEngine
 from sharezync_gateway.realtime.handlers import Handler
 from sharezync_gateway.realtime.protocol import RETRYABLE, BadFrame, FrameHead, FrameId, read_body
+from sharezync_gateway.realtime.service_calls import ServiceCalls
+from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.transfers.context import PAUSED_SECONDS, TransferContext
+from sharezync_gateway.transfers.core.calls import TransferCalls
+from sharezync_gateway.transfers.core.chunk_store import ChunkStore
 from sharezync_gateway.transfers.core.chunks import (
     Chunk,
     decode_frame,
@@ -18,9 +23,14 @@ from sharezync_gateway.transfers.socket.chunk_receiver import send_refusal
 from sharezync_gateway.transfers.socket.commands import submit_command
 from sharezync_gateway.transfers.socket.frames import COMMANDS, ReceiverAck, bounded_window
 from sharezync_gateway.transfers.socket.sessions import TransferSession
+from sharezync_shared.calls.transports import PlainTransport
+from sharezync_shared.contracts.chat import ChatClient
+from sharezync_shared.contracts.services import Services
 from sharezync_shared.contracts.transfer import ParticipationRead
+from sharezync_shared.platform import Platform
 from sharezync_shared.problems import Forbidden, NotFound, Problem
 from sharezync_shared.ranges import Ranges
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 
 
 class SocketTransfers:
@@ -132,3 +142,56 @@ def _confirmed(ack: ReceiverAck, participation: ParticipationRead, frame_id: Fra
         raise BadFrame("chunk-outside", f"There are {shape.chunk_count} chunks", frame_id)
     pairs: Sequence[tuple[int, int]] = [(0, ack.next - 1)] if ack.next else []
     return Ranges([*pairs, *((index, index) for index in ack.indexes)])
+
+
+class EngineWithTransfers(RealtimeEngine):
+    """A `RealtimeEngine` that moves chunks.
+
+    `store` and `commands`, the way of commands to chat, are started and closed here. `commands`
+    None: they go the way of all other calls.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: SocketLimits,
+        platform: Platform,
+        verifier: TokenVerifier,
+        revocations: Revocations,
+        store: ChunkStore,
+        commands: PlainTransport | None = None,
+    ) -> None:
+        services = Services.from_platform(platform)
+        self.transfers = TransferContext(
+            bus=platform.bus, registry=platform.registry, store=store, calls=TransferCalls(services)
+        )
+        self._socket_transfers = SocketTransfers(self.transfers)
+        self._chat_transport = commands
+        chat = ChatClient(commands, platform.credentials) if commands else None
+        super().__init__(
+            limits=limits,
+            bus=platform.bus,
+            registry=platform.registry,
+            verifier=verifier,
+            revocations=revocations,
+            calls=ServiceCalls(services, chat),
+            handlers=self._socket_transfers.handlers,
+            binary_handler=self._socket_transfers.take_binary,
+            chunk_handler=self.transfers.take_notice,
+        )
+
+    async def start(self) -> None:
+        """Begin to listen to the bus, which is started afterwards."""
+        await self.transfers.start()
+        self._socket_transfers.start()
+        if self._chat_transport is not None:
+            await self._chat_transport.start()
+        await super().start()
+
+    async def aclose(self) -> None:
+        """Stop everything; sockets that are still open are closed."""
+        await super().aclose()
+        if self._chat_transport is not None:
+            await self._chat_transport.aclose()
+        self._socket_transfers.close()
+        await self.transfers.aclose()

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sharezync_gateway.transfers.core.asgi_store import AsgiTransport
 from sharezync_gateway.transfers.core.chunk_store import (
+    AsgiTransport,
     ChunkAbsent,
     ChunkRefused,
     ChunkStore,

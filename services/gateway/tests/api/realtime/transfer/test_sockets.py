@@ -18,11 +18,12 @@ from services.gateway.tests.api.realtime.transfer.test_chunk_stores import Stora
 from services.gateway.tests.unit.transfers.fakes import make_chunk
 from sharezync_gateway.realtime import SOCKETS
 from sharezync_gateway.realtime.socket_limits import SocketLimits
-from sharezync_gateway.transfers.core.asgi_store import AsgiTransport
-from sharezync_gateway.transfers.core.chunk_store import ChunkStore
-from sharezync_gateway.transfers.socket.engine import EngineWithTransfers
+from sharezync_gateway.transfers.core.chunk_store import AsgiTransport, ChunkStore
+from sharezync_gateway.transfers.socket.socket_transfers import EngineWithTransfers
 from sharezync_shared.ids import SessionId, UserId, uuid7
-from sharezync_shared.tokens import Revocations, SigningKey, TokenIssuer, TokenVerifier
+from sharezync_shared.tokens.issuer import TokenIssuer
+from sharezync_shared.tokens.signing import SigningKey
+from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
 from sharezync_testkit.service import platform_for_tests
 from sharezync_testkit.serving import plain_asgi, serving
 
