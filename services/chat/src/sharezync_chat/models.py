@@ -17,14 +17,13 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
-    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from sharezync_shared.ids import UserId
-from sharezync_shared.service_tables import service_metadata
+from sharezync_shared.service_tables import partial_index, service_metadata
 from sharezync_shared.users_projection import blocks_tables
 
 ChannelId = NewType("ChannelId", UUID)
@@ -106,11 +105,9 @@ class Channel(ChatTable, table=True):
     __table_args__ = (
         CheckConstraint("kind IN ('public', 'private', 'direct', 'group')", name="kind"),
         # What is left to purge, found without reading all channels.
-        Index(
-            "ix_channels_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")
-        ),
+        partial_index("ix_channels_deleted_at", "deleted_at", where="deleted_at IS NOT NULL"),
         # What somebody has made is counted when they make another one.
-        Index("ix_channels_created_by", "created_by", postgresql_where=text("deleted_at IS NULL")),
+        partial_index("ix_channels_created_by", "created_by", where="deleted_at IS NULL"),
     )
 
     id: UUID = Field(primary_key=True)
@@ -184,12 +181,7 @@ class Message(ChatTable, table=True):
         UniqueConstraint("author_id", "client_message_id"),
         UniqueConstraint("channel_id", "seq"),
         Index("ix_messages_author_id_id", "author_id", "id"),
-        Index(
-            "ix_messages_reply_to_id",
-            "reply_to",
-            "id",
-            postgresql_where=text("reply_to IS NOT NULL"),
-        ),
+        partial_index("ix_messages_reply_to_id", "reply_to", "id", where="reply_to IS NOT NULL"),
     )
 
     id: UUID = Field(primary_key=True)
@@ -303,7 +295,7 @@ class Invite(ChatTable, table=True):
     __table_args__ = (
         Index("ix_invites_channel_id_id", "channel_id", "id"),
         # How many of somebody's hold is counted when they make another one.
-        Index("ix_invites_created_by", "created_by", postgresql_where=text("revoked_at IS NULL")),
+        partial_index("ix_invites_created_by", "created_by", where="revoked_at IS NULL"),
     )
 
     id: UUID = Field(primary_key=True)

@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Ind
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from sharezync_shared.service_tables import service_metadata
+from sharezync_shared.service_tables import partial_index, service_metadata
 
 FileId = NewType("FileId", UUID)
 UploadId = NewType("UploadId", UUID)
@@ -42,15 +42,15 @@ class File(StorageTable, table=True):
 
     __tablename__: ClassVar[str] = "files"
     __table_args__ = (
-        Index(
+        partial_index(
             "ix_files_owner_id_id",
             "owner_id",
             "id",
-            postgresql_where=text("deleted_at IS NULL AND let_go_at IS NULL"),
+            where="deleted_at IS NULL AND let_go_at IS NULL",
         ),
-        Index("ix_files_unheld_at", "unheld_at", postgresql_where=text("unheld_at IS NOT NULL")),
+        partial_index("ix_files_unheld_at", "unheld_at", where="unheld_at IS NOT NULL"),
         # What was deleted is forgotten a month later.
-        Index("ix_files_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+        partial_index("ix_files_deleted_at", "deleted_at", where="deleted_at IS NOT NULL"),
     )
 
     id: UUID = Field(primary_key=True)
@@ -87,19 +87,17 @@ class Upload(StorageTable, table=True):
     __table_args__ = (
         Index("ix_uploads_owner_id", "owner_id"),
         # Not those that have finished, which are most: the sweep looks every few seconds.
-        Index(
-            "ix_uploads_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")
-        ),
+        partial_index("ix_uploads_expires_at", "expires_at", where="expires_at IS NOT NULL"),
         # How many of a user's are under way is counted when they begin another one.
-        Index("ix_uploads_under_way", "owner_id", postgresql_where=text("expires_at IS NOT NULL")),
+        partial_index("ix_uploads_under_way", "owner_id", where="expires_at IS NOT NULL"),
         # What a process that crashed had not finished.
-        Index("ix_uploads_verifying", "id", postgresql_where=text("state = 'verifying'")),
-        Index(
+        partial_index("ix_uploads_verifying", "id", where="state = 'verifying'"),
+        partial_index(
             "uq_uploads_idempotency_key",
             "owner_id",
             "idempotency_key",
+            where="idempotency_key IS NOT NULL",
             unique=True,
-            postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         CheckConstraint("reserved_bytes >= 0", "reserved"),
     )
@@ -205,7 +203,7 @@ class Hold(StorageTable, table=True):
     __table_args__ = (
         Index("ix_holds_holder_id", "holder_id"),
         Index("ix_holds_group_id", "group_id"),
-        Index("ix_holds_asked", "created_at", postgresql_where=text("holder = 'asked'")),
+        partial_index("ix_holds_asked", "created_at", where="holder = 'asked'"),
     )
 
     file_id: UUID = Field(primary_key=True)

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from sharezync_shared.contracts.storage import MAX_URL_SECONDS, Sha256Hex
+from sharezync_shared.examples import examples
 from sharezync_shared.names.policies import FILE_NAME, MEDIA_TYPE, verbatim
 from sharezync_storage.passwords import MAX_CHARACTERS
 from sharezync_storage.usecases.direct_uploads import DirectUpload
@@ -87,13 +88,9 @@ class ResumableUpload(Read):
 class DirectCreate(BaseModel):
     """A file to upload by presigned URLs."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"name": "holiday.mp4", "size_bytes": 750000000, "mime": "video/mp4"},
-                {"name": "notes.txt", "size_bytes": 0},
-            ]
-        }
+    model_config = examples(
+        {"name": "holiday.mp4", "size_bytes": 750000000, "mime": "video/mp4"},
+        {"name": "notes.txt", "size_bytes": 0},
     )
 
     name: Annotated[str, FILE_NAME] = Field(examples=["holiday.mp4"])
@@ -159,13 +156,9 @@ class PartSent(BaseModel):
 class DirectComplete(BaseModel):
     """All parts of an upload, in any order."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"parts": [{"number": 1, "etag": '"9f86d081884c7d659a2feaa0c55ad015"'}]},
-                {"parts": []},
-            ]
-        }
+    model_config = examples(
+        {"parts": [{"number": 1, "etag": '"9f86d081884c7d659a2feaa0c55ad015"'}]},
+        {"parts": []},
     )
 
     parts: list[PartSent] = Field(max_length=10_000)

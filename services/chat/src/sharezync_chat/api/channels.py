@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sharezync_chat.api.dependencies import Acting, Cursor, KnownActing, Limit, refusals
 from sharezync_chat.errors import (
@@ -18,6 +18,7 @@ from sharezync_chat.models import ChannelId, Kind
 from sharezync_chat.schemas import ChannelRead
 from sharezync_chat.usecases import channels, conversations
 from sharezync_shared.asgi.changes import answer, no_content
+from sharezync_shared.examples import examples
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import CHANNEL_NAME, DESCRIPTION, TOPIC
 from sharezync_shared.pages import Page, page_of
@@ -34,13 +35,9 @@ Topic = Annotated[str, TOPIC, Field(examples=["Today: cogwheels"])]
 class ChannelCreate(BaseModel):
     """A channel to create."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"name": "engines", "kind": "public", "topic": "Today: cogwheels"},
-                {"name": "board", "kind": "private", "description": "Members of the board"},
-            ]
-        }
+    model_config = examples(
+        {"name": "engines", "kind": "public", "topic": "Today: cogwheels"},
+        {"name": "board", "kind": "private", "description": "Members of the board"},
     )
 
     name: Name
@@ -54,10 +51,9 @@ class ChannelCreate(BaseModel):
 class ChannelChange(BaseModel):
     """Changes to a channel. Fields that are omitted or null stay unchanged."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"name": "engines", "topic": "Tomorrow: steam"}, {"archived": True}]
-        }
+    model_config = examples(
+        {"name": "engines", "topic": "Tomorrow: steam"},
+        {"archived": True},
     )
 
     name: Name | None = Field(None, description="New name")
@@ -71,19 +67,15 @@ class ChannelChange(BaseModel):
 class ConversationStart(BaseModel):
     """The other users of a conversation."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"user_ids": ["01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"]},
-                {
-                    "user_ids": [
-                        "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
-                        "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77",
-                    ],
-                    "name": "Holiday plans",
-                },
-            ]
-        }
+    model_config = examples(
+        {"user_ids": ["01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"]},
+        {
+            "user_ids": [
+                "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
+                "01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77",
+            ],
+            "name": "Holiday plans",
+        },
     )
 
     user_ids: list[UserId] = Field(

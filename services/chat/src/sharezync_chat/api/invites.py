@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sharezync_chat.api.dependencies import (
     OF_ENTRY,
@@ -20,6 +20,7 @@ from sharezync_chat.models import ChannelId
 from sharezync_chat.schemas import InviteCreated, InviteRead, MembershipRead
 from sharezync_chat.usecases import invites
 from sharezync_shared.asgi.changes import answer
+from sharezync_shared.examples import examples
 from sharezync_shared.names.policies import Parsed
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import NotFound, Unavailable
@@ -33,13 +34,9 @@ _DAY = 24 * 3600
 class InviteCreate(BaseModel):
     """Limits of an invite."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"expires_in_seconds": 86400, "max_uses": 10},
-                {"expires_in_seconds": 604800},
-            ]
-        }
+    model_config = examples(
+        {"expires_in_seconds": 86400, "max_uses": 10},
+        {"expires_in_seconds": 604800},
     )
 
     expires_in_seconds: int = Field(

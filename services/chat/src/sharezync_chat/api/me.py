@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 
 from sharezync_chat.api.dependencies import OF_MEMBERS, Acting, Cursor, refusals
 from sharezync_chat.models import ChannelId, MessageId
@@ -11,6 +11,7 @@ from sharezync_chat.schemas import MembershipRead, ReadRead, SyncRead
 from sharezync_chat.usecases import memberships, reading
 from sharezync_chat.usecases.reading import ReadMarker
 from sharezync_shared.asgi.changes import answer
+from sharezync_shared.examples import examples
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import Unauthenticated, problems
 
@@ -21,13 +22,9 @@ sync_router = APIRouter(prefix="/v1", tags=["realtime"])
 class ReadMark(BaseModel):
     """The position up to which a channel was read: a `seq` or a message, or else its end."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"seq": 4711},
-                {"message_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"},
-            ]
-        }
+    model_config = examples(
+        {"seq": 4711},
+        {"message_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"},
     )
 
     seq: int | None = Field(

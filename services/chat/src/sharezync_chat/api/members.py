@@ -1,7 +1,7 @@
 """Members of channels, and bans from them."""
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from sharezync_chat.api.dependencies import (
     OF_ENTRY,
@@ -18,6 +18,7 @@ from sharezync_chat.models import ChannelId, Role
 from sharezync_chat.schemas import BanRead, ChannelRead, MemberRead, MembershipRead
 from sharezync_chat.usecases import bans, members
 from sharezync_shared.asgi.changes import answer, no_content
+from sharezync_shared.examples import examples
 from sharezync_shared.ids import UserId
 from sharezync_shared.pages import Page, page_of
 from sharezync_shared.problems import NotFound, Unavailable
@@ -30,13 +31,9 @@ router = APIRouter(prefix="/v1/channels/{channel_id}", tags=["channels"])
 class MemberAdd(BaseModel):
     """A user to add to a channel."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"},
-                {"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10", "role": "admin"},
-            ]
-        }
+    model_config = examples(
+        {"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10"},
+        {"user_id": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10", "role": "admin"},
     )
 
     user_id: UserId
@@ -52,7 +49,7 @@ class NewOwner(BaseModel):
 class MemberChange(BaseModel):
     """The change to a member: either `role` or `muted`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "admin"}, {"muted": True}]})
+    model_config = examples({"role": "admin"}, {"muted": True})
 
     role: Role | None = Field(None, description="New role; only owners can change it")
     muted: bool | None = Field(

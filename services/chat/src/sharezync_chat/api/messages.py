@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from sharezync_chat.api.dependencies import (
     OF_MEMBERS,
@@ -30,6 +30,7 @@ from sharezync_chat.usecases import history, messages
 from sharezync_chat.usecases.batch import MessageDraft
 from sharezync_shared.asgi.changes import answer, no_content, position_headers
 from sharezync_shared.costly import Costly
+from sharezync_shared.examples import examples
 from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import KEY, MESSAGE
 from sharezync_shared.pages import Page, page_of
@@ -59,17 +60,13 @@ class MessageCreate(BaseModel):
     none.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"text": "Does the engine run?", "client_message_id": "laptop-7f3a-4711"},
-                {
-                    "text": "It does",
-                    "reply_to": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
-                    "attachments": ["01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77"],
-                },
-            ]
-        }
+    model_config = examples(
+        {"text": "Does the engine run?", "client_message_id": "laptop-7f3a-4711"},
+        {
+            "text": "It does",
+            "reply_to": "01936f0c-2b7e-7d33-8d7a-0c8e3a7c1f10",
+            "attachments": ["01936f0c-5a01-7b1e-9c4f-6f1d2b8e4a77"],
+        },
     )
 
     text: Text = ""
