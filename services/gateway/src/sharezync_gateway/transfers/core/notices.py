@@ -73,15 +73,11 @@ class Notices:
         self._queue: BatchQueue[Frame] = BatchQueue(
             self._send, name="chunk-notices", capacity=_WAITING, max_batch=1000
         )
-        self._gathered: list[Frame] = []
-        self._gathering: asyncio.TimerHandle | None = None
 
     def chunk_stored(self, chunk: Chunk) -> None:
         """Tell all nodes, this one too, that a chunk is stored."""
         control = Control(chunk=[chunk.file, chunk.index, len(chunk.payload)])
-        self._gathered.append(Frame(f"{_PREFIX}{chunk.transfer_id}", "", 0, b"", control))
-        if self._gathering is None:
-            self._notify()
+        self._queue.put([Frame(f"{_PREFIX}{chunk.transfer_id}", "", 0, b"", control)])
 
     @staticmethod
     def read(frame: Frame) -> Notice | None:
@@ -100,22 +96,15 @@ class Notices:
                 return transfer_id, None
         return None
 
-    def _notify(self) -> None:
-        """Say what was gathered, at once; gather what follows, as long as anything does."""
-        self._gathering = None
-        if self._gathered:
-            gathered, self._gathered = self._gathered, []
-            self._queue.put(gathered)
-            loop = asyncio.get_running_loop()
-            self._gathering = loop.call_later(GATHER_SECONDS, self._notify)
-
     async def aclose(self) -> None:
         """Say no more."""
-        if self._gathering is not None:
-            self._gathering.cancel()
         await self._queue.aclose()
 
     async def _send(self, frames: list[Frame]) -> None:
+        # What comes before this returns is the next batch.
+        await asyncio.gather(self._publish(frames), asyncio.sleep(GATHER_SECONDS))
+
+    async def _publish(self, frames: list[Frame]) -> None:
         try:
             await self._bus.send_frames(frames)
         except BusUnavailable:
