@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import NotFound
 from sharezync_shared.work import UnitOfWork
-from sharezync_storage.models import File, FileId, Grant, Link, LinkId, Upload, UploadId
+from sharezync_storage.models import File, FileId, Link, LinkId, Upload, UploadId
 from sharezync_storage.states import Source
 
 Row = TypeVar("Row", File, Upload)
@@ -26,16 +26,6 @@ async def own_file(
     """
     file = await file_vouched_for(unit, file_id, lock=lock)
     if file.owner_id != user_id or file.let_go_at is not None:
-        raise NotFound
-    return file
-
-
-async def readable_file(unit: UnitOfWork, user_id: UserId, file_id: FileId) -> File:
-    """Return a file that the user may read: their own, or one that was granted to them."""
-    file = await file_vouched_for(unit, file_id)
-    if file.owner_id == user_id and file.let_go_at is None:
-        return file
-    if await unit.get(Grant, (file_id, user_id)) is None:
         raise NotFound
     return file
 

@@ -226,7 +226,7 @@ class FormerHolder(StorageTable, table=True):
 
 
 class Grant(StorageTable, table=True):
-    """Somebody beside the owner who may read a file, until it is taken back."""
+    """Not used any more; a later migration drops the table."""
 
     __tablename__: ClassVar[str] = "grants"
     __table_args__ = (Index("ix_grants_user_id_file_id", "user_id", "file_id"),)

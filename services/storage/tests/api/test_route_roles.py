@@ -10,39 +10,39 @@ from services.storage.tests.support import Json, Person, World, code_of
 from sharezync_shared.problems import CONTENT_TYPE
 
 ID = "01936f0c-2b7e-7d33-8a53-6d9f4c1e2b70"
-ROLES = ("owner", "granted", "stranger")
+ROLES = ("owner", "stranger")
 
 # What each of ROLES is answered about a file of the owner's; lists and usage are one's own,
 # whoever one is, and so is what one begins.
-MATRIX: Final[dict[str, tuple[int, int, int]]] = {
-    "POST /v1/files": (201, 201, 201),
-    "GET /v1/files": (200, 200, 200),
-    "GET /v1/files/{file_id}": (200, 200, 404),
-    "DELETE /v1/files/{file_id}": (204, 404, 404),
-    "GET /v1/files/{file_id}/content": (200, 200, 404),
-    "HEAD /v1/files/{file_id}/content": (200, 200, 404),
-    "POST /v1/files/{file_id}/urls": (200, 200, 404),
-    "POST /v1/files/{file_id}/links": (201, 404, 404),
-    "GET /v1/files/{file_id}/links": (200, 404, 404),
-    "DELETE /v1/files/{file_id}/links/{link_id}": (204, 404, 404),
-    "POST /v1/files/presigned": (201, 201, 201),
-    "GET /v1/files/presigned/{presigned_id}": (200, 404, 404),
-    "DELETE /v1/files/presigned/{presigned_id}": (204, 404, 404),
-    "POST /v1/files/presigned/{presigned_id}/complete": (201, 404, 404),
+MATRIX: Final[dict[str, tuple[int, int]]] = {
+    "POST /v1/files": (201, 201),
+    "GET /v1/files": (200, 200),
+    "GET /v1/files/{file_id}": (200, 404),
+    "DELETE /v1/files/{file_id}": (204, 404),
+    "GET /v1/files/{file_id}/content": (200, 404),
+    "HEAD /v1/files/{file_id}/content": (200, 404),
+    "POST /v1/files/{file_id}/urls": (200, 404),
+    "POST /v1/files/{file_id}/links": (201, 404),
+    "GET /v1/files/{file_id}/links": (200, 404),
+    "DELETE /v1/files/{file_id}/links/{link_id}": (204, 404),
+    "POST /v1/files/presigned": (201, 201),
+    "GET /v1/files/presigned/{presigned_id}": (200, 404),
+    "DELETE /v1/files/presigned/{presigned_id}": (204, 404),
+    "POST /v1/files/presigned/{presigned_id}/complete": (201, 404),
     # For whoever holds the URL: it is signed, or can't be guessed.
-    "PUT /v1/files/presigned/{presigned_id}/parts/{number}": (200, 200, 200),
-    "GET /v1/links/{token}": (200, 200, 200),
-    "HEAD /v1/links/{token}": (200, 200, 200),
-    "POST /v1/links/{token}/content": (200, 200, 200),
-    "GET /v1/usage": (200, 200, 200),
-    "OPTIONS /v1/uploads": (204, 204, 204),
-    "POST /v1/uploads": (201, 201, 201),
-    "OPTIONS /v1/uploads/{upload_id}": (204, 204, 204),
-    "GET /v1/uploads/{upload_id}": (200, 404, 404),
-    "HEAD /v1/uploads/{upload_id}": (200, 404, 404),
-    "PATCH /v1/uploads/{upload_id}": (204, 404, 404),
-    "POST /v1/uploads/{upload_id}": (204, 404, 404),
-    "DELETE /v1/uploads/{upload_id}": (204, 404, 404),
+    "PUT /v1/files/presigned/{presigned_id}/parts/{number}": (200, 200),
+    "GET /v1/links/{token}": (200, 200),
+    "HEAD /v1/links/{token}": (200, 200),
+    "POST /v1/links/{token}/content": (200, 200),
+    "GET /v1/usage": (200, 200),
+    "OPTIONS /v1/uploads": (204, 204),
+    "POST /v1/uploads": (201, 201),
+    "OPTIONS /v1/uploads/{upload_id}": (204, 204),
+    "GET /v1/uploads/{upload_id}": (200, 404),
+    "HEAD /v1/uploads/{upload_id}": (200, 404),
+    "PATCH /v1/uploads/{upload_id}": (204, 404),
+    "POST /v1/uploads/{upload_id}": (204, 404),
+    "DELETE /v1/uploads/{upload_id}": (204, 404),
 }
 TUS: Final = {"Tus-Resumable": "1.0.0"}
 _BYTES: Final = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
@@ -50,8 +50,6 @@ _BYTES: Final = {"Content-Type": "application/offset+octet-stream", "Upload-Offs
 INTERNAL: Final = (
     "GET /internal/files",
     "POST /internal/files/{file_id}/urls",
-    "PUT /internal/files/{file_id}/grants/{user_id}",
-    "DELETE /internal/files/{file_id}/grants/{user_id}",
     "POST /internal/uploads/begin",
     "POST /internal/uploads/status",
     "POST /internal/uploads/finish",
@@ -117,9 +115,6 @@ async def test_every_route_answers_every_role_as_the_table_says(
     for name, statuses in MATRIX.items():
         method, _, template = name.partition(" ")
         known, url, more = await _arrange(world, alice, name)
-        if role == "granted":
-            grant = f"/internal/files/{known['file_id']}/grants/{who.id}"
-            assert (await world.inside.put(grant)).status_code == 204
         answer = await who.http.request(method, url or template.format(**known), **more)
         assert answer.status_code == statuses[ROLES.index(role)], f"{name}: {answer.text}"
         if answer.is_error and method != "HEAD":

@@ -272,17 +272,6 @@ MAKE_URL = Operation(
     refusals=(NotFound,),
     repeatable=True,
 )
-GIVE_GRANT = Operation(
-    "PUT",
-    "/internal/files/{file_id}/grants/{user_id}",
-    NoneType,
-    NoneType,
-    refusals=(NotFound,),
-    repeatable=True,
-)
-TAKE_GRANT_BACK = Operation(
-    "DELETE", "/internal/files/{file_id}/grants/{user_id}", NoneType, NoneType, repeatable=True
-)
 _NO_ROOM: Final = (Invalid, FileTooLarge, QuotaExceeded, TooManyFiles, TooManyUploads)
 BEGIN_UPLOADS = Operation(
     "POST", "/internal/uploads/begin", UploadsCreate, UploadsCreated, _NO_ROOM, success=201

@@ -5,7 +5,6 @@ statements are as many for one.
 """
 
 from typing import Annotated, ClassVar, Final
-from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
@@ -231,15 +230,3 @@ async def create_download_url_for_user(
         user_id=UserId(body.user_id),
         expires_in_seconds=body.expires_in_seconds,
     )
-
-
-@serve(router, storage.GIVE_GRANT, summary="Grant a user access to a file")
-async def grant_file_access(file_id: FileId, user_id: UUID, context: Context) -> None:
-    """Lets the user read and download the file until the grant is revoked. Idempotent."""
-    await files.give_grant(context.work, file_id=file_id, user_id=UserId(user_id))
-
-
-@serve(router, storage.TAKE_GRANT_BACK, summary="Revoke the access of a user to a file")
-async def revoke_file_access(file_id: FileId, user_id: UUID, context: Context) -> None:
-    """Revokes a grant. Idempotent."""
-    await files.take_grant_back(context.work, file_id=file_id, user_id=UserId(user_id))

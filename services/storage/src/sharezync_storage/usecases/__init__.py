@@ -14,7 +14,7 @@ Uploads, by source, over one assembler:
 `uploads`: what all of them have in common.
 
 Files:
-`files`: list, look at, delete, describe what was kept; let somebody beside the owner read it.
+`files`: list, look at, delete, describe what was kept.
 `links`: make signed URLs that hold for minutes, and links by which strangers download a file;
     `claims` counts the downloads.
 `quota`: reserve room before bytes come, and account for it after.

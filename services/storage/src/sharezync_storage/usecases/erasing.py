@@ -16,7 +16,6 @@ from sharezync_storage.usecases.uploads import give_up
 
 _UPLOADS: Final = "DELETE FROM storage.uploads WHERE id = ANY($1::uuid[])"
 _FILES: Final = "DELETE FROM storage.files WHERE id = ANY($1::uuid[])"
-_GRANTS: Final = "DELETE FROM storage.grants WHERE user_id = $1"
 _ROOM: Final = """
 DELETE FROM storage.usage WHERE user_id = $1 AND used_bytes = 0 AND reserved_bytes = 0
 """
@@ -48,5 +47,4 @@ async def erase_user(unit: UnitOfWork, user_id: UserId) -> None:
     connection = await unit.raw()
     await connection.execute(_UPLOADS, [upload.id for upload in begun])
     await connection.execute(_FILES, [file.id for file in theirs])
-    for statement in (_GRANTS, _ROOM):
-        await connection.execute(statement, user_id)
+    await connection.execute(_ROOM, user_id)

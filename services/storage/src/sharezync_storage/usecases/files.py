@@ -13,18 +13,12 @@ from sharezync_shared.problems import NotFound
 from sharezync_shared.work import UnitOfWork, UnitsOfWork
 from sharezync_storage import access
 from sharezync_storage.keys import file_key
-from sharezync_storage.models import Chunk, File, FileId, Grant, Upload
+from sharezync_storage.models import Chunk, File, FileId, Upload
 from sharezync_storage.states import advance
 from sharezync_storage.usecases import holding, quota
 from sharezync_storage.usecases.sweeping import Unneeded, forget
 
 _THERE: Final = (col(File.deleted_at).is_(None), col(File.let_go_at).is_(None))
-
-_GRANT: Final = """
-INSERT INTO storage.grants (file_id, user_id, created_at) VALUES ($1, $2, $3)
-ON CONFLICT DO NOTHING
-"""
-_TAKE_GRANT_BACK: Final = "DELETE FROM storage.grants WHERE file_id = $1 AND user_id = $2"
 
 FileAndUpload = tuple[File, Upload | None]
 """A file, and the upload that it came by, where that is still on record."""
@@ -78,13 +72,13 @@ async def page(
 async def get_readable(
     work: UnitsOfWork, auth: AuthClient, *, user_id: UserId, file_id: FileId
 ) -> File:
-    """Return a file that a user may read: their own, one granted to them, or anybody's avatar.
+    """Return a file that a user may read: their own, or anybody's avatar.
 
     Raises NotFound; Unavailable for others' images where auth can't be asked.
     """
     async with work.read() as unit:
         try:
-            return await access.readable_file(unit, user_id, file_id)
+            return await access.own_file(unit, user_id, file_id)
         except NotFound:
             file = await access.possible_avatar(unit, file_id)
     if not await auth.has_avatar(UserId(file.owner_id), file.id):
@@ -154,7 +148,6 @@ async def let_go(
     for file in kept:
         file.let_go_at = unit.now
         unit.add(file)
-    await access.delete_among(unit, Grant.file_id, [file.id for file in kept])
 
 
 async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
@@ -164,7 +157,6 @@ async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
     gone = [file for file, _ in files]
     uploads = [upload for _, upload in files if upload is not None]
     await holding.drop(unit, [file.id for file in gone])
-    await access.delete_among(unit, Grant.file_id, [file.id for file in gone])
     await quota.free(unit, gone)
     await forget(unit, *(kept_of(file) for file in gone))
     for file in gone:
@@ -181,18 +173,3 @@ async def remove(unit: UnitOfWork, files: Sequence[FileAndUpload]) -> None:
 def kept_of(file: File) -> Unneeded:
     """Return what the store keeps of a file."""
     return Unneeded("blob", file.store_key, size_bytes=file.size_bytes)
-
-
-async def give_grant(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> None:
-    """Let a user look at a file and read it, until that is taken back. Idempotent.
-
-    Not more than that: they can't delete, list or link it. Raises NotFound.
-    """
-    async with work.begin() as unit:
-        await access.file_vouched_for(unit, file_id, lock=True)  # it must not go meanwhile
-        await (await unit.raw()).execute(_GRANT, file_id, user_id, unit.now)
-
-
-async def take_grant_back(work: UnitsOfWork, *, file_id: FileId, user_id: UserId) -> None:
-    """End that. Idempotent; a signed URL that they have by then holds for its minutes."""
-    await (await work.database.pool()).execute(_TAKE_GRANT_BACK, file_id, user_id)
