@@ -63,3 +63,9 @@ async def test_alembic_refuses_in_one_sentence_what_the_services_refuse(
     assert told in output
     assert len(output.splitlines()) == 1, output
     assert "hid" not in output
+
+
+def test_new_migrations_of_all_services_begin_with_one_template() -> None:
+    templates = [*ROOT.glob("services/*/src/*/migrations/script.py.mako")]
+    assert len(templates) == 4
+    assert len({each.read_text() for each in templates}) == 1

@@ -1,15 +1,16 @@
-"""${message}."""
+"""${message}
 
-from collections.abc import Sequence
+Revision: ${up_revision}, after ${down_revision | comma,n}
+"""
 
 import sqlalchemy as sa
+import sqlmodel
 from alembic import op
 ${imports if imports else ""}
-
-revision: str = ${repr(up_revision)}
-down_revision: str | None = ${repr(down_revision)}
-branch_labels: str | Sequence[str] | None = ${repr(branch_labels)}
-depends_on: str | Sequence[str] | None = ${repr(depends_on)}
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:

@@ -1,9 +1,10 @@
 """${message}
 
-Revision: ${up_revision}
+Revision: ${up_revision}, after ${down_revision | comma,n}
 """
 
 import sqlalchemy as sa
+import sqlmodel
 from alembic import op
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
