@@ -9,7 +9,7 @@ from typing import Any
 
 from sharezync import Session, StreamEventFrame, StreamReset
 from sharezync.realtime.cursors import Cursor
-from sharezync.realtime.frames import Connected
+from sharezync.realtime.frame_router import Connected
 from sharezync_testkit.waiting import wait_until
 from tests.fleet.history import Reader, Writer
 
