@@ -38,7 +38,7 @@ from sharezync_transfer.migrations import MIGRATIONS as TRANSFER
 from sharezync_transfer.settings import TransferSettings
 
 if find_spec("sniffio") is None:
-    # At each request httpx's ASGITransport imports what would tell it whether trio runs here. That
+    # At each request httpx's ASGITransport imports what finds out whether trio runs here. That
     # there is no such thing takes a search of every folder, unless it is written down.
     sys.modules["sniffio"] = None  # type: ignore[assignment]  # "known to be absent", as imports read it
 

@@ -21,8 +21,8 @@ def can_install() -> bool:
 def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
     """Install packages in one go; one by one where that fails, so that one takes no other along.
 
-    Takes minutes at worst; `say` hears of what is done and of what failed. Nothing is raised: look
-    for the program afterwards.
+    Takes minutes at worst; `say` is called with what is done and what failed. Nothing is raised:
+    look for the program afterwards.
     """
     say(f"Installing Debian's packages {', '.join(packages)} (a few minutes at most) …")
     with _nothing_starts():

@@ -153,7 +153,7 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
 def stop_with_parent() -> None:
     """Have this process asked to stop (SIGTERM) when the one that started it is gone.
 
-    `make`, when it is killed, can't tell what it runs; the port would stay taken.
+    `make`, when it is killed, doesn't know what it runs; the port would stay taken.
     """
     parent = os.getppid()
 

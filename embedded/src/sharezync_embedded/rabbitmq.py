@@ -88,7 +88,6 @@ class OwnBroker(Broker, ABC):
         self._occupancy = Occupancy(data_dir, "rabbitmq")
 
     def start(self, *, keep: bool = False) -> str:
-        """See `Broker`."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._occupancy.starting(keep=keep, timeout_seconds=self._lock_timeout_seconds):
             login = self._find_running() or self._launch()
@@ -96,7 +95,6 @@ class OwnBroker(Broker, ABC):
         return login.url
 
     def stop(self, *, force: bool = False) -> bool:
-        """See `Broker`."""
         if not self._folder.exists():
             return True
         timeout = self._lock_timeout_seconds
@@ -106,7 +104,6 @@ class OwnBroker(Broker, ABC):
             return last
 
     def url(self) -> str:
-        """See `Broker`."""
         login = self._login()
         if login is None:
             raise BrokerFailed(f"no RabbitMQ runs on {self._folder}")

@@ -1,4 +1,4 @@
-"""Telling of an outage once, however many meet it."""
+"""An outage is logged once, however many meet it."""
 
 import asyncio
 from typing import Any, Final
@@ -15,7 +15,7 @@ class OutageLog:
 
     Each failed request is a call of `failed`; a line for each would bury the log, and cost most
     when there is least to spare. The first writes `event`. When a minute has passed in which more
-    failed, one more line tells how many; a minute in which none did ends the outage.
+    failed, one more line says how many; a minute in which none did ends the outage.
     """
 
     def __init__(self, event: str, *, every_seconds: float = EVERY_SECONDS, **fields: Any) -> None:  # noqa: ANN401 - fields of a record are anything

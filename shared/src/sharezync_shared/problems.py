@@ -209,7 +209,7 @@ def document(problem: Problem, request_id: str | None = None) -> dict[str, Any]:
 
 
 def refusal_document(problem: Problem) -> dict[str, Any]:
-    """Return the document of a refused command; the gateway tells sockets when to retry."""
+    """Return the document of a refused command; the gateway sends sockets the time to retry."""
     after = getattr(problem, "retry_after_seconds", None)
     return document(problem) | ({} if after is None else {"retry_after_seconds": after})
 
@@ -264,7 +264,7 @@ def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None =
 def field_errors(errors: Sequence[Mapping[str, Any]], *within: str) -> list[dict[str, str]]:
     """Return pydantic's errors as the `errors` of a problem; their fields are those of `within`.
 
-    What a policy or validator of ours says is told in its own words.
+    What a policy or validator of ours says is kept in its own words.
     """
     return [
         {

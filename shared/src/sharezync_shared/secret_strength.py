@@ -108,7 +108,7 @@ def _is_sequence(secret: bytes) -> bool:
 
 @cache
 def _digests_of_words() -> frozenset[str]:
-    """Return what somebody gets who was told to use a digest, and digested the first word."""
+    """Return what it is where the digest of a common word was used."""
     words = (b"", b"admin", b"changeme", b"password", b"secret", b"sharezync", b"test")
     names = ("md5", "sha1", "sha256", "sha512")
     return frozenset(
@@ -123,7 +123,7 @@ def refuse_weak_secrets(settings: BaseSettings) -> None:
     """Stop the process, in one sentence, where the settings hold a weak secret.
 
     Those of ours, whichever algorithm signs, and passwords in URLs where they are placeholders.
-    Raises SystemExit; no part of a secret is told.
+    Raises SystemExit; no part of a secret is shown.
     """
     for field in _OURS:
         for name, secret in _secrets_of(field, getattr(settings, field, None)):

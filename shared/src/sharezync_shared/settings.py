@@ -120,7 +120,7 @@ def read_settings(settings: Callable[[], OwnSettings]) -> OwnSettings:
     """Return the settings that a process starts with, or stop with a sentence that says why not.
 
     Raises SystemExit for what isn't valid, and for secrets that protect nothing
-    (`secret_strength`). Values are never told.
+    (`secret_strength`). Values are never shown.
     """
     try:
         read = settings()

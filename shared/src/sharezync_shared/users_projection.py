@@ -1,7 +1,7 @@
 """A service's copy of auth's users: their names, whom they have blocked, who may add them.
 
 auth owns all of it. Its events bring the changes, at least once and in any order; what had been
-said before the service listened is fetched once, and one of whom nothing was heard is asked for.
+said before the service listened is fetched once, and one of whom nothing is known is asked for.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -70,7 +70,7 @@ _SET_BLOCKS: Final = """
     ON CONFLICT (user_id, blocked_id) DO UPDATE
     SET blocked_at = $3, active = true, version = $4 WHERE b.version < $4
 """
-# Version 0 is what a service kept before auth did, and auth is still to hear of.
+# Version 0 is what a service kept before auth did, and auth has not got yet.
 _UNBLOCK_OTHERS: Final = """
     UPDATE {schema}.blocks SET active = false, version = $3
      WHERE user_id = $1 AND blocked_id <> ALL($2::uuid[]) AND version BETWEEN 1 AND $3 - 1
@@ -104,7 +104,7 @@ def blocks_tables(metadata: MetaData) -> None:
     """Add `blocks`, and `backfills`, which says that the first fetch is done.
 
     `blocked_at` is when the row was last changed. A row that isn't `active` is a block that was
-    taken back: its `version` tells an event that comes late that it is late.
+    taken back: its `version` shows that an event came late.
     """
     blocks = Table(
         "blocks",
@@ -158,7 +158,7 @@ class UsersProjection:
     async def require(
         self, work: UnitsOfWork, auth: AuthClient, user_ids: Collection[UserId]
     ) -> None:
-        """See to it that these users are known; ask auth for those of whom nothing was heard.
+        """See to it that these users are known; ask auth for those of whom nothing is known.
 
         Call it before a transaction. Raises UserNotFound for who does not exist or no longer does,
         and Unavailable where auth would have to be asked and does not answer.

@@ -235,7 +235,7 @@ class TransferTotals(Answered, frozen=True):
     """What came of transfers in one direction. Each recipient of one counts for themselves.
 
     `success_rate` is None while nothing has ended; speeds, in bytes a second, are None where
-    nothing took long enough to tell.
+    nothing took long enough to measure.
     """
 
     ended: int

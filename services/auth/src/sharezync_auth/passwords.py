@@ -3,7 +3,7 @@
 argon2id with 19 MiB, two passes, one lane (OWASP's minimum). bcrypt hashes of an older
 installation verify, with the password as typed and cut after 72 bytes, and are to be renewed.
 
-What a wrong password costs must not tell whose it was, or which names exist. While bcrypt hashes
+What a wrong password costs must not show whose it was, or which names exist. While bcrypt hashes
 are left, a failed try pays for one check of every kind there is (argon2id, and bcrypt of each cost
 that occurs): for its own kind the account's hash, for all others a dummy.
 """

@@ -16,7 +16,7 @@ class AuthSettings(Settings):
     # Threads that hash passwords. Each takes 19 MiB and a core for some 40 ms; more threads than
     # cores only make every login slower.
     password_threads: int = Field(2, ge=1, le=64)
-    # Hashes that may wait for a thread; beyond that logins are told to come back.
+    # Hashes that may wait for a thread; beyond that logins are refused with a time to come back.
     password_queue: int = Field(100, ge=1)
     # How long a login lasts that is never used, and how long one lasts at all.
     session_idle_days: int = Field(30, ge=1)
@@ -29,7 +29,7 @@ class AuthSettings(Settings):
     sessions_per_user: int = Field(500, ge=1)
     # A first connection registers a device, so a stranger to us could loop.
     devices_per_user: int = Field(100, ge=1, le=1000)
-    # How long a device counts as online after its gateway was last heard of. Gateways say a word
+    # How long a device counts as online after the last update of its gateway. Gateways send one
     # four times in that time; a crashed one's devices go offline by themselves.
     device_lease_seconds: float = Field(45, ge=1)
     # After how many days another key signs tokens. Keys that are known to few for a short time
@@ -55,7 +55,7 @@ class AuthSettings(Settings):
         if isinstance(value, str):
             pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
             if any(name.strip() not in SERVICES or not equals for name, equals, _ in pairs):
-                # Not told which: what stands in a name's place may be a secret.
+                # Not said which: what stands in a name's place may be a secret.
                 raise ValueError(f"Write chat=…,storage=…; there are {', '.join(SERVICES)}")
             return {name.strip(): secret.strip() for name, _, secret in pairs}
         return value

@@ -168,7 +168,7 @@ def of_code(code: str, detail: str, status: int) -> Problem:
 
 
 class TokenRefused(Unauthenticated):
-    """Told with the scheme that was used (RFC 9110 §11.6.1)."""
+    """Answered with the scheme that was used (RFC 9110 §11.6.1)."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -44,7 +44,6 @@ class MemoryHitCounter:
         self._windows: dict[RateLimitItem, _Window] = {}
 
     async def hit(self, limit: RateLimitItem, key: str) -> float:
-        """See `HitCounter.hit`."""
         window = self._windows.get(limit)
         if window is None:
             window = self._windows[limit] = _Window(limit.amount, limit.get_expiry())
@@ -105,7 +104,6 @@ class FallbackHitCounter:
         self._try_again_at = 0.0
 
     async def hit(self, limit: RateLimitItem, key: str) -> float:
-        """See `HitCounter.hit`."""
         if self._failing and self._monotonic() < self._try_again_at:
             return await self._second.hit(limit, key)
         if self._failing:  # one request tries; the others don't wait for it

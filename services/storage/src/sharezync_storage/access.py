@@ -57,7 +57,7 @@ async def own_link(unit: UnitOfWork, user_id: UserId, file_id: FileId, link_id: 
 async def link_followed(unit: UnitOfWork, token_digest: bytes) -> tuple[Link, File]:
     """Return a link, and the file behind it, for whoever has its token.
 
-    Both may have come to their end: what is left of them is told to nobody who has no token.
+    Both may have come to their end: nobody without a token is shown what is left of them.
     """
     statement = (
         select(Link, File)

@@ -1,6 +1,6 @@
 """Watches over what storage keeps: counts how things stand, and looks whether files are there.
 
-Only looks and tells. Nothing is ever deleted, or given up for lost, because of what is seen here.
+Only looks and reports. Nothing is ever deleted, or given up for lost, because of what is seen here.
 """
 
 from typing import Final

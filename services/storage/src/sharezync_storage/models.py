@@ -162,7 +162,7 @@ class Segment(StorageTable, table=True):
 
 
 class Chunk(StorageTable, table=True):
-    """One chunk that is durably stored. Kept while its file is: readers are told the digest."""
+    """One chunk that is durably stored. Kept while its file is: readers are sent the digest."""
 
     __tablename__: ClassVar[str] = "chunks"
 

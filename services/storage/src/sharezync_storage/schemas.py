@@ -136,7 +136,7 @@ class DirectRead(Read):
 
     @classmethod
     def from_upload(cls, ticket: DirectUpload) -> "DirectRead":
-        """Return it as its owner is told."""
+        """Return it as its owner sees it."""
         names = cls.model_fields.keys() - {"parts", "urls_expire_at"}
         given = {name: getattr(ticket.upload, name) for name in names}
         return cls.model_validate(
@@ -254,7 +254,7 @@ class LinkLook(Read):
 
     @classmethod
     def from_link(cls, followed: OpenedLink) -> "LinkLook":
-        """Return it as strangers are told."""
+        """Return it as strangers see it."""
         link = followed.link
         file = None if link.has_password else followed.file
         return cls(

@@ -7,7 +7,8 @@
 | anybody else | nothing: 404 | | | |
 
 Recipients who have blocked the sender are anybody else: the offer is `hidden` from them.
-Somebody who sends to another device of their own is both: the device tells which of the two speaks.
+Somebody who sends to another device of their own is both: the device decides which of the two
+speaks.
 """
 
 from collections.abc import Sequence

@@ -126,7 +126,7 @@ class TransferRead(TransferDocument):
         for role, user_id in users:
             own = whole.recipient(user_id) if role == "recipient" else None
             shown = whole.recipients if own is None else [own]
-            # Who is out of it hears no more: so they are shown nothing that may still come.
+            # Who is out of it gets no more: so they are shown nothing that may still come.
             out = own is not None and own.state in FINAL - {"completed"}
             if out not in files:
                 files[out] = [FileRead.from_file(each, size, out=out) for each in whole.files]

@@ -124,7 +124,7 @@ async def run_checks(checks: Mapping[str, ReadyCheck]) -> dict[str, bool]:
 
 
 def _openapi(app: FastAPI, realtime: Realtime | None, fields: Mapping[str, str]) -> dict[str, Any]:
-    """Build the document once, with every error told as the problem document that it is."""
+    """Build the document once, with every error as the problem document that it is."""
     if app.openapi_schema:
         return app.openapi_schema
     schema = get_openapi(

@@ -150,7 +150,7 @@ def _date(headers: Headers, name: str) -> datetime | None:
 
 
 def _seconds(version: Version) -> datetime | None:
-    """Return when the content came to be, no finer than an HTTP date tells it."""
+    """Return when the content came to be, no finer than an HTTP date has it."""
     at = version.modified_at
     return None if at is None else at.replace(microsecond=0)
 

@@ -148,7 +148,9 @@ class RequestLayer:
                 await _break_off(scope, problem)
             else:
                 await send_problem(answer.send, problem)
-        except Exception as error:  # boundary: whatever escaped is logged once, and told as a 500
+        except (
+            Exception
+        ) as error:  # boundary: whatever escaped is logged once, and answered with 500
             if answer.client_left and answer.status:
                 log.debug("client_left", route=route_of(scope))
                 return
@@ -199,7 +201,7 @@ async def _break_off(scope: Scope, problem: Problem) -> None:
 
 
 async def _hang_up(scope: Scope) -> None:
-    """Break off half an answer: only a connection that closes tells the client that it is one.
+    """Break off half an answer: only a connection that closes shows the client that it is one.
 
     Under a server that has no way to, raise: it closes the connection as well, and logs why twice.
     """

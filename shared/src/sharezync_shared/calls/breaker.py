@@ -93,7 +93,7 @@ class Call:
 
 
 class Breaker:
-    """Decides whether a call to `service` is made; told what became of each that was.
+    """Decides whether a call to `service` is made; is called with the outcome of each that was.
 
     One for each service in a process, for all ways to it. Not thread-safe: for one event loop.
     Without `look`, a call that is let through is what finds out whether the service is back; with
@@ -311,7 +311,7 @@ class ServiceHeartbeat:
         self._breaker.lives()
 
     async def _listen(self) -> None:
-        """Ask until anything is heard, and tell the breaker where nothing is."""
+        """Ask until anything answers; where nothing does, the breaker opens."""
         breaker = self._breaker
         for _ in range(_PINGS):
             began = asyncio.get_running_loop().time()

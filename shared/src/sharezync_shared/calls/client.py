@@ -112,7 +112,7 @@ class ServiceClient:
                 return operation.decode(reply.body)
             refusal = _refusal(operation, reply)
         except (TransportFailed, httpx.RequestError, Unavailable) as error:
-            # Who finds out that there is no answer tells of it, once for all.
+            # Who finds out that there is no answer logs it, once for all.
             raise self._unavailable(operation, repr(error)) from error
         except msgspec.DecodeError as error:
             raise self._failed(operation, repr(error)) from error

@@ -43,7 +43,6 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._budget = RetryBudget()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """See `httpx.AsyncBaseTransport`."""
         self._budget.call()
         try:
             return await self._attempt(request)
@@ -94,7 +93,6 @@ class HttpxTransport:
     async def exchange(
         self, operation: Operation[Any, Any], target: str, content: bytes, token: str
     ) -> Reply:
-        """See `Transport`."""
         seconds = operation.timeout_seconds
         request = httpx.Request(
             operation.method,
@@ -153,7 +151,6 @@ class PlainTransport:
     async def exchange(
         self, operation: Operation[Any, Any], target: str, content: bytes, token: str
     ) -> Reply:
-        """See `Transport`."""
         headers, seconds = _headers(content, token), operation.timeout_seconds
         return await self.send(operation.method, target, headers, content or None, seconds)
 

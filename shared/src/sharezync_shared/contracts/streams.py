@@ -11,7 +11,7 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.names.policies import verbatim
 from sharezync_shared.streams.frames import Control
 
-_Control = Annotated[  # a struct, which pydantic is told of
+_Control = Annotated[  # a struct, which pydantic has to be given a schema of
     Control, InstanceOf(), WithJsonSchema({"type": "object", "additionalProperties": True})
 ]
 

@@ -56,7 +56,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def outage_in_words(error: BaseException) -> str:
-    """Return what somebody at a command line is told of an outage."""
+    """Return what is printed of an outage at a command line."""
     return f"The database can't be reached: {error}. Is DATABASE_URL right, and is it up?"
 
 
@@ -118,7 +118,7 @@ class Outages:
         self._log = OutageLog("database_unavailable", schema=schema)
 
     def problem_of(self, error: BaseException) -> Unavailable | None:
-        """Return what a client is told if this is an outage, and note it; None if it is none."""
+        """Return the answer to a client if this is an outage, and note it; None if it is none."""
         if not is_outage(error):
             return None
         self._log.failed(error)

@@ -31,7 +31,7 @@ _STATM: Final = Path("/proc/self/statm")
 class FreedMemory:
     """Gives memory back that was freed, where it is much. Does nothing on anything but glibc.
 
-    Nothing cheap tells what is free: so it is tried, at ever longer intervals, while the process is
+    Nothing cheap shows what is free: so it is tried, at ever longer intervals, while the process is
     larger than it was; what then still isn't given back is in use. Whenever it has grown again the
     intervals are short again.
     """

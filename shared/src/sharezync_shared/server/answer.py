@@ -32,7 +32,7 @@ class ResponseSender:
         self._cycle = cycle
         self._on_begin = on_begin
         self.ends_by_closing = False
-        """Whether its end is told by closing the connection."""
+        """Whether its end is shown by closing the connection."""
         self.is_last = False
         """Whether the connection is to be closed behind it."""
 
@@ -78,7 +78,7 @@ class ResponseSender:
             try:
                 await send_file(cycle.transport, file, offset=offset, count=count)
             except ConnectionError:
-                return  # as for any message: the server soon tells that the client has left
+                return  # as for any message: the server soon sends a disconnect
         cycle.expected_content_length -= count
         if not message.get("more_body", False):
             await RequestResponseCycle.send(

@@ -53,7 +53,6 @@ class LengthBody:
         return not self.wanted_bytes
 
     def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:  # noqa: ARG002 - one step
-        """See `FramedBody`."""
         piece = bytes(data[: self.wanted_bytes])
         self.wanted_bytes -= len(piece)
         if piece:
@@ -84,7 +83,6 @@ class ChunkedBody:
         return self._read == self._read_trailer
 
     def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:
-        """See `FramedBody`."""
         if self._remaining:
             data = self._feed_content(data, keep)
         rest = bytes(data)  # there is little behind a large chunk: see `wanted_bytes`

@@ -113,7 +113,7 @@ class OutgoingWatch:
         taken = seen.taken_bytes
         is_half_closed = connection.is_half_closed or seen.is_half_closed
         if seen.is_gone:
-            # Nobody reads any more from who has closed its half, so nothing else would tell.
+            # Nobody reads any more from who has closed its half, so nothing else would show it.
             reset(connection.transport)
         elif seen.has_all and not connection.is_answering:
             del self._readers[connection]

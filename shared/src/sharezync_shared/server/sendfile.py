@@ -52,7 +52,7 @@ async def send_file(
 async def flushed_socket(transport: asyncio.Transport) -> AsyncGenerator[int]:
     """Yield a descriptor to write to, behind all that was written. Raises BrokenPipeError."""
     while transport.get_write_buffer_size():
-        # Nobody tells when the last byte of it is out. A head nearly always is, one turn later.
+        # There is no event when its last byte is out. A head nearly always is, one turn later.
         await asyncio.sleep(0)
         if transport.get_write_buffer_size():
             await asyncio.sleep(_FLUSH_SECONDS)

@@ -151,7 +151,7 @@ class DrainingServer(uvicorn.Server):
         """Close idle keep-alive connections; wait for those on which a request is answered."""
         for connection in self._requests():
             connection.shutdown()
-        # uvicorn's set of connections tells nobody when it changes.
+        # uvicorn's set of connections has no event for changes.
         while self._requests() and self._may_wait(deadline):  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -226,7 +226,7 @@ def make_server(
         ws_per_message_deflate=False,  # doubles the work of fan-out, and 35 KiB for each socket
         lifespan="on",
         log_config=None,
-        # Its INFO tells each socket's URL with the query string, in which a token may stand.
+        # Its INFO has each socket's URL with the query string, in which a token may stand.
         log_level="warning",
         access_log=False,
         # Who speaks for whom is the application's matter (the gateway's), or a scope's client is

@@ -26,9 +26,9 @@ class WebSocketSettings:
     ping_seconds: float = 20
     """How often a peer is pinged, and how long it has to answer each time."""
     silent_close_code: int = INTERNAL_ERROR
-    """What a peer is told that did not answer."""
+    """For a peer that did not answer."""
     flooding_close_code: int = POLICY_VIOLATION
-    """What a peer is told that sends frames without end that bring nothing."""
+    """For a peer that sends frames without end that bring nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

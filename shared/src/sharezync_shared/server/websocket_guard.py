@@ -277,11 +277,9 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     @property
     def received_bytes(self) -> int:
-        """See `Receiver.received_bytes`."""
         return self.stream.received_bytes
 
     def fail_unfinished(self) -> None:
-        """See `Receiver.fail_unfinished`."""
         self._fail(1013, "too much has begun")
 
     def _note_unfinished(self) -> None:
@@ -362,7 +360,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write_eof()
 
     def _close_sent(self, code: int, reason: str) -> None:
-        """Send the close frame that lies ready; the application has heard the last of the peer."""
+        """Send the close frame that lies ready; nothing more of the peer is passed on."""
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))

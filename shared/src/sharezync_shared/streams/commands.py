@@ -146,7 +146,7 @@ class CommandsEndpoint(Generic[Parts]):
             except ValidationError as error:
                 return Invalid(errors=field_errors(error.errors(), "data"))
             return await handler(command, data, parts)
-        except Exception as error:  # noqa: BLE001 - one command's failure is told in its result
+        except Exception as error:  # noqa: BLE001 - one command's failure is its result
             return error
 
 

@@ -129,7 +129,7 @@ async def policy(
 @logged_in
 @click.argument("who", required=False, type=click.Choice(get_args(WhoMayAdd)))
 async def who_may_add(context: Context, session: Session, *, who: WhoMayAdd | None) -> None:
-    """Tell who may add you to channels and open conversations with you, or say so.
+    """Show or set who may add you to channels and open conversations with you.
 
     known: people in whose company you joined a channel, wrote, or accepted a conversation.
     Conversations in which you have spoken go on whatever you say.
@@ -152,7 +152,7 @@ async def block(context: Context, session: Session, *, user: str) -> None:
     """
     found = await session.people.find(user)
     blocked = await session.preferences.block(found.id)
-    text = f"You and {one_line(found.username)} can't reach each other. They aren't told."
+    text = f"You and {one_line(found.username)} can't reach each other. They aren't notified."
     context.out.show(
         "blocked", text, user=found.username, user_id=found.id, blocked_at=blocked.blocked_at
     )

@@ -199,7 +199,7 @@ async def bans(context: Context, session: Session, *, channel: str) -> None:
 @logged_in
 @click.argument("user")
 async def hide(context: Context, session: Session, *, user: str) -> None:
-    """Hide your direct conversation with USER until the next message. They aren't told."""
+    """Hide your direct conversation with USER until the next message. They aren't notified."""
     somebody = await session.people.find(user)
     found = await session.chat.direct(somebody.id)
     if found is not None:

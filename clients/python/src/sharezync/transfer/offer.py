@@ -99,7 +99,7 @@ def _has_bytes(path: Path) -> bool:
         with path.open("rb") as opened:
             return bool(opened.read(1))
     except OSError:
-        return False  # it is told when it is sent
+        return False  # sending it fails, and says why
 
 
 def _free(said: str, taken: set[str]) -> str:

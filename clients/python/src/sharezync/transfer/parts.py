@@ -95,7 +95,7 @@ class Part:
     def keep(self, index: int, payload: memoryview, digest: bytes | None) -> None:
         """Check a chunk and write it where it belongs. Raises Corrupt and OSError.
 
-        `digest` is what it should be; None where nobody said: then only the root can tell.
+        `digest` is what it should be; None where nobody said: then only the root shows it.
         """
         if index >= self.count or len(payload) != self.length(index):
             raise Corrupt(f"chunk {index} of {self.name} has the wrong size")

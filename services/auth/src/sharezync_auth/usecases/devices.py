@@ -36,7 +36,7 @@ WITH account AS MATERIALIZED (
 )
 SELECT id FROM device
 """
-"""Each part asks for the one before, so that rows are locked in the order that `nodes` tells."""
+"""Each part asks for the one before, so that rows are locked in the order that `nodes` gives."""
 
 
 async def register(

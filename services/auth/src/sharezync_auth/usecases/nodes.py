@@ -82,7 +82,7 @@ async def update(work: UnitsOfWork, *, node_id: UUID, change: NodeUpdate) -> tup
 
 
 async def give_up(work: UnitsOfWork, *, silent_since: datetime) -> int:
-    """Forget the nodes that were not heard of since then; return how many had devices. Repeatable.
+    """Forget the nodes without an update since then; return how many had devices. Repeatable.
 
     Each node is a transaction of its own: the devices of several would not be locked in order.
     """
@@ -124,7 +124,7 @@ async def presence(
 
 
 def last_heard() -> ScalarSelect[datetime | None]:
-    """Return, for a query over devices, when a node of the device was last heard of."""
+    """Return, for a query over devices, when a node of the device last sent an update."""
     return (
         select(func.max(GatewayNode.heard_at))
         .join(DeviceConnection, col(DeviceConnection.node_id) == GatewayNode.id)

@@ -23,10 +23,10 @@ from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.work import UnitOfWork, UnitsOfWork, to_json
 
 ENDED_KEPT: Final = 500
-"""Logins of one user that are over, of which one is told why. Without an end a script that logs in
-and out would fill the table for a month."""
+"""Logins of one user that are over, of which the reason is known. Without an end a script that logs
+in and out would fill the table for a month."""
 
-# Not one whose tokens may still be shown: gateways are told of it by these rows.
+# Not one whose tokens may still be shown: gateways learn of it from these rows.
 _FORGET_ENDED: Final = """
     DELETE FROM auth.sessions WHERE id IN (
         SELECT id FROM auth.sessions WHERE user_id = $1 AND revoked_at IS NOT NULL

@@ -135,7 +135,7 @@ class MessageBatch:
                 )
 
     def facts(self) -> list[OutboxRow]:
-        """Return what other services hear of."""
+        """Return the facts for other services."""
         return [OutboxRow.of_fact(fact, self.now) for fact in self._facts]
 
     def outcomes(self) -> list[PostedMessage | BaseException]:

@@ -69,7 +69,7 @@ async def page(
             items += take_page(found, older, max_bytes=MAX_PAGE_BYTES - sum(map(json_bytes, items)))
         if not items:
             return MessagePage([], None, None)
-        # Numbers have no gaps: they tell what lies beyond the page.
+        # Numbers have no gaps: they show what lies beyond the page.
         oldest, newest = items[-1], items[0]
         return MessagePage(
             items,

@@ -67,7 +67,7 @@ class Indexer:
             pass
 
     async def catching_up(self) -> AsyncGenerator[tuple[int, int]]:
-        """Do as `catch_up`; after each channel tell how many of how many are done."""
+        """Do as `catch_up`; yield after each channel how many of how many are done."""
         async with (await self._database.pool()).acquire() as connection:
             behind = [row["id"] for row in await connection.fetch(_BEHIND)]
         for done, channel_id in enumerate(behind, start=1):

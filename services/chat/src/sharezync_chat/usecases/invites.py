@@ -97,7 +97,7 @@ async def revoke(actor: ActingUser, channel_id: ChannelId, invite_id: UUID) -> N
 async def accept(actor: ActingUser, code: str) -> Published[MembershipRead]:
     """Come into a channel by a code. See `people.USERS`.
 
-    Who is in it already accepts that, is told how they stand, and nothing is used up. Of two who
+    Who is in it already accepts that, is shown how they stand, and nothing is used up. Of two who
     race for the last use one comes in. Raises NotFound for a code that never was; Banned; and
     InviteGone, also for who was removed from the channel since it was made.
     Raises as `limits.check_entry`, too.

@@ -100,7 +100,7 @@ async def _hide(unit: UnitOfWork, channel: Channel, member: Member) -> StreamPos
 async def mute(
     actor: ActingUser, channel_id: ChannelId, user_id: UserId, *, muted: bool
 ) -> Published[MemberRead]:
-    """Mute or unmute a channel, for oneself only; one's own devices hear of it."""
+    """Mute or unmute a channel, for oneself only; one's own devices are sent it."""
     if actor.user_id != user_id:
         raise Forbidden("You can only mute a channel for yourself")
     async with actor.work.begin() as unit:

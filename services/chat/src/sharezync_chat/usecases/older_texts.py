@@ -2,7 +2,7 @@
 
 A migration would hold what it changes until it has read all messages, of which there may be
 millions. Here each batch holds the heads of its channels, as whoever edits does, and no longer.
-No event tells of it: clients see it when they fetch next.
+There is no event of it: clients see it when they fetch next.
 """
 
 import asyncio

@@ -33,11 +33,11 @@ _KNOWN: Final = {
 
 
 async def _publish_names(unit: UnitOfWork, user_id: UserId) -> None:
-    """Tell everyone who shares a channel with a user what the user is called now."""
+    """Publish what a user is called now to everyone who shares a channel with them."""
     connection = await unit.raw()
     mine = await unit.session.exec(select(Member.channel_id).where(Member.user_id == user_id))
     await unit.lock_streams(*(channel_stream(channel_id) for channel_id in mine.all()))
-    # Read again: who left while we waited is not told about there any more.
+    # Read again: who left while we waited is not in there any more.
     here = await reads.members(connection, "WHERE m.user_id = $1 ORDER BY m.channel_id", user_id)
     await unit.publish_events(
         [

@@ -163,7 +163,7 @@ def _characters_of(draft: MessageDraft) -> int:
 
 
 def _heads(drafts: Sequence[MessageDraft], found: Sequence[asyncpg.Record]) -> dict[str, int]:
-    """Return the last `seq` of each stream that there is and that may be told something."""
+    """Return the last `seq` of each stream that there is and that may get something."""
     heads = {}
     for draft, row in zip(drafts, found, strict=True):
         heads[channel_stream(draft.channel_id)] = row["last_seq"]

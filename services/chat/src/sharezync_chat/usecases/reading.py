@@ -74,7 +74,7 @@ async def mark_read(
     """Mark a channel as read up to a place.
 
     It only ever moves forward: an older mark, from a device that lags behind, changes nothing. The
-    user's other devices hear of it. A `seq` ahead of the stream means its end. Raises NotFound and
+    user's other devices are sent it. A `seq` ahead of the stream means its end. Raises NotFound and
     NotMember.
     """
     outcomes = await mark_furthest(actor.work, actor.user_id, channel_id, [mark])

@@ -232,7 +232,10 @@ async def _last_messages(
     for channel_id, viewer in members.items():
         by_viewer.setdefault(viewer, []).append(channel_id)
     found: dict[object, MessageRead] = {}
-    for viewer, channel_ids in by_viewer.items():  # one, but where several are told at once
+    for (
+        viewer,
+        channel_ids,
+    ) in by_viewer.items():  # one, but where several users are sent it at once
         latest = await messages(
             connection, "", channel_ids, MAX_PAGE_BYTES, viewer=viewer, source=_FROM_LATEST
         )

@@ -19,10 +19,10 @@ from sharezync_shared.work import UnitOfWork
 async def erase(unit: UnitOfWork, user_id: UserId) -> None:
     """Take every frame that names a deleted user out of the logs, and the names of their files.
 
-    Call it when their names are erased and before their leaving is told. Takes hold of every
+    Call it when their names are erased and before their leaving is published. Takes hold of every
     channel in which they are named, so that no frame with an old name can come after. Reads what
     these channels said in the last days: seconds where that was a million frames. Repeatable: it
-    takes out what tells of their leaving then, and more clients refetch.
+    takes out the events of their leaving then, and more clients refetch.
     """
     connection = await unit.raw()
     # Only one's own files can be attached. They go with the event of each, which may be far behind.
@@ -62,9 +62,9 @@ async def _take_out(connection: Connection, streams: Sequence[str], *, naming: U
 
 
 async def _inboxes_of_joined(connection: Connection, channels: Sequence[str]) -> list[str]:
-    """Return the streams in which somebody was told of their membership in one of these channels.
+    """Return the streams in which somebody was sent their membership in one of these channels.
 
-    It was told with the channel's participants and its last message.
+    It was sent with the channel's participants and its last message.
     """
     rows = await connection.fetch(
         "SELECT DISTINCT jsonb_array_elements_text(control -> 'join') AS user_id "
@@ -80,7 +80,7 @@ async def _channels(unit: UnitOfWork, user_id: UserId) -> list[UUID]:
     rows = await connection.fetch(
         "SELECT channel_id FROM chat.members WHERE user_id = $1 "
         "UNION SELECT channel_id FROM chat.messages WHERE author_id = $1 "
-        # Those they left without a word: their own log tells of coming and going.
+        # Those they left without a word: their own log has their joining and leaving.
         "UNION SELECT (text::jsonb #>> '{data,channel_id}')::uuid FROM chat.stream_log "
         "WHERE stream = $2 AND text::jsonb -> 'data' ? 'channel_id'",
         user_id,

@@ -17,7 +17,7 @@ class RequestBody:
 
     When the client leaves, sends more than `limit_bytes` or nothing for `idle_seconds`, `receive`
     says `http.disconnect`: the service must not take what came so far for the whole. `gone` and
-    `failure` tell the proxy which of these it was.
+    `failure` say which of these it was.
     """
 
     __slots__ = (
@@ -50,7 +50,7 @@ class RequestBody:
         self.on_bytes: Callable[[int], None] | None = None
         """Called with the size of each piece that came."""
         self.asked = False
-        """Whether the client was asked for anything, and told to continue if it wanted to be."""
+        """Whether the client was asked for anything, and sent 100 Continue if it waits for that."""
         self.complete = length == 0
         self.gone = False
         self.failure: Problem | None = None
@@ -148,7 +148,7 @@ class RequestBody:
             self.asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
         while (message := await self._receive())["type"] != _GONE:
-            pass  # servers tell of an empty body too
+            pass  # servers send an event for an empty body too
         self.gone = True
         return message
 

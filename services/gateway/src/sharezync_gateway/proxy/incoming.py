@@ -54,7 +54,7 @@ class IncomingRequest:
         )
 
     def hang_up(self) -> None:
-        """Drop the connection, where the server lets us: only that tells that nothing is whole."""
+        """Drop the connection, where the server lets us: only that shows that nothing is whole."""
         abort = self.scope.get("extensions", {}).get(ABORT_EXTENSION)
         if abort is not None:
             abort["abort"]()

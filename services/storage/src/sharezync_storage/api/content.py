@@ -121,7 +121,7 @@ class ContentResponse(Response):
     ) -> None:
         async for size_bytes, body in bodies:
             if self._delivery is not None and not self._sent_bytes:
-                await asyncio.sleep(0)  # who has left by now is heard to have left
+                await asyncio.sleep(0)  # a disconnect that has come by now is seen
             if leaving is not None and leaving.done():
                 return
             if self._delivery is not None and not self._sent_bytes:

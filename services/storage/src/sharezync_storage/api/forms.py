@@ -97,7 +97,7 @@ class FileForm:
         self._seen_bytes += len(piece)
         return True
 
-    # --- what the parser tells ---------------------------------------------------------------
+    # --- callbacks of the parser -------------------------------------------------------------
 
     def _on_part_begin(self) -> None:
         self._parts += 1

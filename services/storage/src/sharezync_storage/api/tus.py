@@ -1,8 +1,8 @@
 """`/v1/uploads`: uploads that can be resumed, by tus 1.0.0 with all its extensions but one.
 
 Not spoken: `concatenation-unfinished` and checksums in trailers. Refusals are problem documents.
-Trouble that passes is never told as 400, 403 or 404, at which clients forget the upload: it is 409
-(ask for the offset), 423 (in a moment) or 5xx.
+Trouble that passes is never answered with 400, 403 or 404, at which clients forget the upload: it
+is 409 (ask for the offset), 423 (in a moment) or 5xx.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator

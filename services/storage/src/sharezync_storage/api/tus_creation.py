@@ -116,7 +116,7 @@ async def _take_body(
 ) -> Upload:
     """Keep the body of a creation; of one that came before, what is not stored yet.
 
-    All of it is read, also where nothing is new: some clients hear no answer before.
+    All of it is read, also where nothing is new: some clients read no answer before.
     """
     upload_id = UploadId(upload.id)
     try:

@@ -61,7 +61,7 @@ def is_offset_stream(headers: Headers) -> bool:
 
 
 def has_body(headers: Headers) -> bool:
-    """Whether a body comes with the request, as far as its head tells."""
+    """Whether a body comes with the request, as far as its head says."""
     return "transfer-encoding" in headers or headers.get("content-length", "0").strip("0") != ""
 
 
@@ -76,7 +76,7 @@ def number_of(headers: Headers, name: str) -> int | None:
 
 
 def defers_length(headers: Headers) -> bool:
-    """Whether the length is to be told later. Raises Malformed for anything but `1`."""
+    """Whether the length comes later. Raises Malformed for anything but `1`."""
     said = one_of(headers, "Upload-Defer-Length")
     if said not in {None, "1"}:
         raise Malformed("Upload-Defer-Length can only be 1")
@@ -186,7 +186,7 @@ def expiry_of(upload: Upload) -> dict[str, str]:
 
 
 def standing_of(upload: Upload) -> dict[str, str]:
-    """Return all that HEAD tells of an upload.
+    """Return all that HEAD says of an upload.
 
     One that is made of others has no offset until it is finished.
     """

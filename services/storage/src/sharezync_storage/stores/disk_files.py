@@ -234,7 +234,7 @@ def write_direct(fd: int, data: Sequence[bytes | memoryview], offset: int) -> bo
 
 def _written(fd: int, block: memoryview, offset: int) -> bool:
     try:
-        # Less than all of it: the disk is full, say. The ordinary way finds out, and tells.
+        # Less than all of it: the disk is full, say. The ordinary way finds out, and raises it.
         return os.pwritev(fd, [block], offset) == len(block)
     except OSError as error:
         if error.errno in _NO_DIRECT_IO:

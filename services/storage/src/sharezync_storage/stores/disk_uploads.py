@@ -154,7 +154,7 @@ def _open_at(path: Path, size_bytes: int) -> WrittenFile:
 class ChunkFile:
     """The file of an upload while somebody writes to it: opened by the first, closed by the last.
 
-    They share descriptors, because a failed sync is told to a descriptor once: whoever holds this
+    They share descriptors, because a descriptor reports a failed sync once: whoever holds this
     object when a sync failed must not be told that a later one went well. `on_idle` is called when
     the last user has let go.
     """

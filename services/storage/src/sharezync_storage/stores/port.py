@@ -75,7 +75,7 @@ class Extent:
 
 
 Kept = Callable[[Extent], Awaitable[bool]]
-"""Told that more is durable; whether it is on record now. What it raises ends the write.
+"""Called when more is durable; returns whether it is on record now. What it raises ends the write.
 
 False: not yet (bytes whose checksum isn't known don't count), and perhaps never. Until it was True
 for a longer extent, everything that the last recorded one names must stay.

@@ -4,10 +4,10 @@
 
 Uploads, by source, over one assembler:
 `form_uploads`: keep a file that comes in one piece.
-`tus_uploads`: begin an upload that comes from its start to its end, or is made of others; tell how
+`tus_uploads`: begin an upload that comes from its start to its end, or is made of others; say how
     far it is, go on with it, give it up. `writers` sees to it that one request writes at a time,
     `append_receiver` counts, hashes and records what comes.
-`chunk_uploads`: begin uploads in chunks, tell how far they are, give them up; `chunks` writes and
+`chunk_uploads`: begin uploads in chunks, say how far they are, give them up; `chunks` writes and
     reads one chunk, the hot path of transfers.
 `direct_uploads`: begin and complete uploads by signed URLs.
 `assembler`: verify an upload and make it a file, after a crash too.

@@ -93,7 +93,7 @@ class Assembler:
                 await asyncio.wait(tasks)
 
     async def finish(self, upload_id: UploadId, first: Step | None = None) -> Upload:
-        """Verify an upload and make it a file; services hear of it. Idempotent.
+        """Verify an upload and make it a file, and publish that. Idempotent.
 
         `first` is done before, in the same task. Raises what it raises, UploadIncomplete (send what
         is missing), DigestMismatch and UploadClosed (final), and UploadFinishing where the work
@@ -191,7 +191,7 @@ class Assembler:
     async def _assemble(self, claim: "_Claim") -> Known | Exception:
         try:
             return await assemble(self._store, claim.upload, claim.parts)
-        except Exception as error:  # noqa: BLE001 - it is told to who asked for this upload
+        except Exception as error:  # noqa: BLE001 - raised to who asked for this upload
             return error
 
     async def _claim(

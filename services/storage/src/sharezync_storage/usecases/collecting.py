@@ -2,7 +2,7 @@
 
 Found by our own rows, never by a listing of the store. Giving up and deleting are done elsewhere
 (`uploads`, `sweeping`); here files are removed once nothing holds them, and whoever runs the place
-is told what would go now, and why.
+is shown what would go now, and why.
 """
 
 from datetime import timedelta

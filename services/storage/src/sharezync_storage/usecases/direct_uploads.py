@@ -2,7 +2,7 @@
 
 Clients needn't know which. They PUT each part to its URL, keep the ETag of each answer, and name
 all of them at the end. An upload is *opened* at its store after its row is there, so nothing lies
-in the store that no row tells of; where a crash came in between, whoever asks next opens it.
+in the store that has no row; where a crash came in between, whoever asks next opens it.
 """
 
 import asyncio

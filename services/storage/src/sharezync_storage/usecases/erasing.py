@@ -22,7 +22,7 @@ DELETE FROM storage.usage WHERE user_id = $1 AND used_bytes = 0 AND reserved_byt
 
 
 async def erase_user(unit: UnitOfWork, user_id: UserId) -> None:
-    """Erase a user's files, uploads and usage; services hear of each file that goes.
+    """Erase a user's files, uploads and usage; each file that goes is published.
 
     The bytes go after the commit, by the sweep, whoever still held a file. Safe to repeat: what is
     gone is not found again, and what a token that outlived the account brought in meanwhile goes

@@ -25,7 +25,7 @@ FileAndUpload = tuple[File, Upload | None]
 
 
 async def stand(unit: UnitOfWork, *uploads: Upload) -> list[File]:
-    """Make the files that uploads have become, as their rows say; services hear of them."""
+    """Make the files that uploads have become, as their rows say, and publish them."""
     await quota.settle(unit, *uploads)
     files = []
     for upload in uploads:

@@ -37,7 +37,7 @@ async def receive(
     expected_bytes: int = 0,
     idempotency_key: str | None = None,
 ) -> File:
-    """Keep a file that comes in one piece, hashed on the way; services hear of it.
+    """Keep a file that comes in one piece, hashed on the way, and publish it.
 
     `expected_bytes` is a good guess: room for so much is reserved before the first byte, and more
     as more comes. With an `idempotency_key` the file that first came with it is returned, as long
@@ -161,5 +161,5 @@ async def _abandon(context: StorageContext, begun: Upload) -> None:
             upload = await unit.get(Upload, UploadId(begun.id), lock=True)
             if upload is not None and upload.state in UNFINISHED:
                 await give_up(unit, upload)
-    except Exception as error:  # noqa: BLE001 - the failure that led here is the one to tell
+    except Exception as error:  # noqa: BLE001 - the failure that led here is the one to raise
         log_leftover("upload_not_cancelled", error, upload_id=str(begun.id))

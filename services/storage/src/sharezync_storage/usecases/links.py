@@ -35,7 +35,7 @@ from sharezync_storage.usecases.context import StorageContext
 
 _TOKEN_BYTES: Final = 24
 _TOMBSTONE: Final = timedelta(days=1)
-"""How long one is told that a link has run out, before it was never there."""
+"""How long a link that has run out is answered as gone, before it is not found."""
 _BATCH: Final = 500
 FREE_FAILURES: Final = 10
 """In a row. After that one waits: a second, then twice as long each time, at most 15 minutes."""
@@ -84,7 +84,7 @@ async def create(
     password: str | None,
     max_downloads: int | None,
 ) -> tuple[Link, str]:
-    """Make a link to a user's own file; return it and its token, which nobody is told again.
+    """Make a link to a user's own file; return it and its token, which nobody is shown again.
 
     Raises NotFound and TooManyLinks.
     """

@@ -28,7 +28,7 @@ _STEP_BYTES: Final = 16 * MIB
 """How much is reserved at a time where nobody said how much will come."""
 _RETRY_SECONDS: Final = 60
 ENDED_KEPT: Final = 500
-"""Uploads of one user that ended without a file, of which one is told what became of them."""
+"""Uploads of one user that ended without a file, of which the outcome is kept."""
 
 # What has finished expires no more, and is most: the index leaves it out.
 _COUNTED: Final = """

@@ -32,7 +32,7 @@ from sharezync_storage.usecases.writers import Preempted, Writer, busy
 
 @dataclass(frozen=True, slots=True)
 class TusCreation:
-    """What a client says of an upload. `length` is in bytes; None: to be told later."""
+    """What a client says of an upload. `length` is in bytes; None: to come later."""
 
     name: str
     mime: str | None = None
@@ -47,7 +47,7 @@ class TusCreation:
     def began(self, upload: Upload) -> bool:
         """Whether this upload may be what the same request began.
 
-        A length that was deferred may have been told since, which nobody recorded.
+        A length that was deferred may have come since, and not be recorded.
         """
         return (
             upload.source == "tus"
@@ -119,7 +119,7 @@ async def status(context: StorageContext, *, owner_id: UserId, upload_id: Upload
     """Return how far an upload is: all that arrived, where nobody is sending any more.
 
     A writer that has stalled is seen off, so that its bytes can't come any more; one that is
-    still receiving isn't disturbed, and what is on record by now is told.
+    still receiving isn't disturbed, and what is on record by now is returned.
     """
     upload = await _own(context, owner_id, upload_id)
     if upload.state not in TAKES_BYTES or not await context.writers.preempt_stalled(upload):
@@ -139,7 +139,7 @@ async def append(
 ) -> Upload:
     """Write `pieces` at `offset`, which must be where the upload stands; return how it is then.
 
-    `length` tells that of an upload that was begun without, or repeats what is known. What
+    `length` gives that of an upload that was begun without, or repeats what is known. What
     comes before `pieces` raises is kept and counts, unless there is a `checksum`: then all
     counts, or nothing. With its last byte the upload is verified and becomes a file; that may
     take longer than this call, which returns when everything is durable.

@@ -27,7 +27,7 @@ from sharezync_storage.usecases.sweeping import Unneeded, forget
 PARTS_LIFETIME: Final = timedelta(hours=1)
 """How long parts can be used again once something was made of them."""
 _REMEMBER: Final = timedelta(days=7)
-"""How long one is told what became of an upload that ended without a file."""
+"""How long the outcome of an upload that ended without a file is kept."""
 
 _NEEDED: Final = """
 SELECT EXISTS (SELECT FROM storage.uploads WHERE state = 'verifying' AND $1 = ANY(source_ids))

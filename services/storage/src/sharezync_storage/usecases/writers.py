@@ -186,7 +186,7 @@ class Writer:
         return since is not None and self._loop.time() - since >= STALL_SECONDS
 
     def stop(self) -> None:
-        """Have it take no more, and put down what came. Its `ended` tells when it has."""
+        """Have it take no more, and put down what came. Its `ended` is done when it has."""
         self._stopped = True
         if self._waiting is not None:
             self._waiting.reschedule(self._loop.time())

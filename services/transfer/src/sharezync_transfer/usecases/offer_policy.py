@@ -40,7 +40,7 @@ SELECT count(*) FILTER (WHERE state = 'offered') AS pending, count(*) AS open,
 FROM transfer.transfers WHERE sender_id = $1 AND ended_at IS NULL
 """
 # What is hidden from a recipient counts as what they leave unanswered, for everybody: by a limit
-# nobody can tell that they are blocked, nor a friend of theirs.
+# nobody can see that they are blocked, nor a friend of theirs.
 _TO_RECIPIENTS: Final = """
 SELECT r.user_id, count(*) AS pending, count(*) FILTER (WHERE r.stranger) AS strangers,
        count(*) FILTER (WHERE r.stranger AND t.sender_id = $1) AS own

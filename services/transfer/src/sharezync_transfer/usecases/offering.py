@@ -197,7 +197,7 @@ async def _open_uploads(
 
 
 async def _drop(services: Services, upload_ids: Sequence[UUID]) -> None:
-    """Have storage forget uploads; those that it doesn't hear of expire there."""
+    """Have storage forget uploads; those for which that fails expire there."""
     try:
         await services.storage.abort_uploads(upload_ids)
     except Problem:

@@ -158,7 +158,7 @@ def _measures(rows: Sequence[Row], speed: float) -> dict[str, Any]:
 
 
 def _pace(left_bytes: int, bytes_per_second: float) -> dict[str, Any]:
-    """`seconds_left` is null where that can't be told."""
+    """`seconds_left` is null where that isn't known."""
     seconds_left: float | None = None
     if left_bytes <= 0:
         seconds_left = 0.0

@@ -92,7 +92,7 @@ def revive(message: AbstractIncomingMessage) -> Message:
 
 
 def describe(message: AbstractIncomingMessage) -> DeadLetter:
-    """Return what a message among the dead letters tells of itself; never raises."""
+    """Return what is known of a message among the dead letters; never raises."""
     try:
         envelope = unpack(message)
     except ValueError:

@@ -84,11 +84,9 @@ class ChunkStore:
         self._log = OutageLog("chunks_not_moved", upstream="storage")
 
     async def start(self) -> None:
-        """See `ChunkTransport`."""
         await self._transport.start()
 
     async def aclose(self) -> None:
-        """See `ChunkTransport`."""
         await self._transport.aclose()
 
     async def put_chunk(

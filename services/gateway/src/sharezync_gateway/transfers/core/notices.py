@@ -26,7 +26,7 @@ Notice = tuple[UUID, Place | None]
 
 
 class TransferListener:
-    """Somebody who is told what happens to a transfer. None of these may block."""
+    """Is called with what happens to a transfer. None of these may block."""
 
     def takers(self, place: Place) -> int:  # noqa: ARG002 - for those that override it
         """Return how many will soon take a chunk, stored now, from memory."""
@@ -49,11 +49,11 @@ class TransferListeners:
         return len(self._by_transfer)
 
     def add(self, transfer_id: UUID, listener: TransferListener) -> None:
-        """Tell a listener of everything from now on."""
+        """Call a listener with everything from now on."""
         self._by_transfer.setdefault(transfer_id, set()).add(listener)
 
     def remove(self, transfer_id: UUID, listener: TransferListener) -> None:
-        """Tell it no more. Safe to repeat."""
+        """Call it no more. Safe to repeat."""
         members = self._by_transfer.get(transfer_id)
         if members is not None:
             members.discard(listener)
@@ -75,7 +75,7 @@ class Notices:
         )
 
     def chunk_stored(self, chunk: Chunk) -> None:
-        """Tell all nodes, this one too, that a chunk is stored."""
+        """Publish to all nodes, this one too, that a chunk is stored."""
         control = Control(chunk=[chunk.file, chunk.index, len(chunk.payload)])
         self._queue.put([Frame(f"{_PREFIX}{chunk.transfer_id}", "", 0, b"", control)])
 

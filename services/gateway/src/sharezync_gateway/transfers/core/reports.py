@@ -20,7 +20,7 @@ log = structlog.get_logger()
 FIRST_SECONDS: Final = 0.1
 """Before the first report: while a transfer begins, there is more urgent work."""
 BETWEEN_SECONDS: Final = 0.5
-"""Both ends hear of each report of either: a bar moves four times a second. Each report costs some
+"""Both ends are sent each report of either: a bar moves four times a second. Each report costs some
 milliseconds of CPU, as some chunks do."""
 LONGEST_BETWEEN_SECONDS: Final = 1.0
 _TIMES: Final = 16

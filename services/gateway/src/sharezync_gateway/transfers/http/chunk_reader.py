@@ -46,12 +46,10 @@ class ChunkReader(TransferListener):
         """Whether the transfer may have ended, or is paused: to be found out at first."""
 
     def takers(self, place: Place) -> int:
-        """See `TransferListener`."""
         file, index = place
         return file == self.file and 0 <= index - self._at < _SOON
 
     def chunk_stored(self, place: Place) -> None:
-        """See `TransferListener`."""
         file, index = place
         if file == self.file:
             self._stored.add(index)
@@ -59,7 +57,6 @@ class ChunkReader(TransferListener):
             self._wake.set()
 
     def transfer_changed(self) -> None:
-        """See `TransferListener`."""
         self.changed = True
         self._wake.set()
 
@@ -70,7 +67,7 @@ class ChunkReader(TransferListener):
             self._wake.clear()
             pause_seconds = LOOK_SECONDS[min(self._looks, len(LOOK_SECONDS) - 1)]
             try:
-                # The first look is at once: what was stored before we came, nobody tells us.
+                # The first look is at once: nobody announces what was stored before.
                 async with asyncio.timeout(pause_seconds if self._looks else 0):
                     await self._wake.wait()
             except TimeoutError:

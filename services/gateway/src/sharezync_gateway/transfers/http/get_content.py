@@ -41,7 +41,7 @@ async def get_content(context: HttpContext, request: RoutedRequest) -> None:
     state = known.participation.file(file)
     version = Version(f'"{state.root}"' if state.root else None)
     asked = Headers(raw=request.head.kept)
-    body = request.body(limit_bytes=0)  # there is none; how it ends tells that the client left
+    body = request.body(limit_bytes=0)  # there is none; how it ends shows that the client left
     if not_modified(asked, version):
         await request.start(304, validators(version))
         await request.write(b"")

@@ -54,7 +54,6 @@ class HttpParticipation(TransferListener):
         return asyncio.get_running_loop().time() < self.asked_at + KEPT_SECONDS
 
     def transfer_changed(self) -> None:
-        """See `TransferListener`."""
         self.asked_at = _LONG_AGO
         self.changed = True
 

@@ -151,7 +151,7 @@ async def _read(request: RoutedRequest, expected: int) -> list[bytes] | None:
 
 
 def _explain(body: RequestBody, expected: int) -> None:
-    """Raise why a body ended too soon, where there is still somebody to be told."""
+    """Raise why a body ended too soon, where there is still somebody to answer."""
     if isinstance(body.failure, TooLarge):
         raise ChunkLength(f"The chunk has more than {expected} bytes", expected_bytes=expected)
     if body.failure is not None:

@@ -122,7 +122,7 @@ class ChunkReceiver:
     async def receive(self, chunk: Chunk) -> None:
         """Have a chunk stored, acknowledged and announced; returns when the next may be read.
 
-        What is wrong with it is told to the sender, who may go on with others.
+        The sender is sent what is wrong with it, and may go on with others.
         """
         length = len(chunk.payload)
         refusal = refusal_of(self.participation, chunk.file, chunk.index, length)
@@ -157,7 +157,7 @@ class ChunkReceiver:
         await self._idle.wait()
 
     def close(self) -> None:
-        """Nobody is there any more to be told anything; what was taken is stored all the same."""
+        """The connection is gone; what was taken is stored all the same."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -202,7 +202,7 @@ class ChunkReceiver:
         except TimeoutError:
             pass
 
-    # --- telling -------------------------------------------------------------------------------
+    # --- to the sender -------------------------------------------------------------------------
 
     def _acknowledge_if_due(self) -> None:
         if not self._acks.waiting:

@@ -33,7 +33,7 @@ _ENDS_FOLLOWING: Final = frozenset({"transfer_reject", "transfer_cancel"})
 def submit_command(session: TransferSession, head: FrameHead, text: str) -> None:
     """Have a command carried out and answered, those about one transfer in the order sent.
 
-    It goes on when its socket is gone: an answer that nobody hears is still a thing done. Raises
+    It goes on when its socket is gone: it was done, even where nobody gets the answer. Raises
     BadFrame and RateLimited.
     """
     data = read_command(text, head.id)
@@ -73,7 +73,7 @@ async def _offer(session: TransferSession, head: FrameHead, data: Mapping[str, A
         if participation is not None and not session.connection.closed:
             with (
                 session.using(participation.transfer.id) as transfer,
-                suppress(RateLimited),  # then its first chunk is told so
+                suppress(RateLimited),  # then its first chunk is refused so
             ):
                 transfer.offered(participation)
         send_outcome(session.connection, head.id, outcome)

@@ -221,7 +221,7 @@ class SocketTransfer(TransferListener):
                 participation = await self._attach_patiently()
                 if participation is None:
                     return
-                if not self._changed:  # else what we have heard may be older than the change
+                if not self._changed:  # else the answer may be older than the change
                     self._follow(participation)
                     return
         finally:
@@ -243,7 +243,7 @@ class SocketTransfer(TransferListener):
         return None
 
     def _give_up(self, problem: Problem) -> None:
-        """Push nothing until the client asks again; it is told where that may help."""
+        """Push nothing until the client asks again; it gets an error where that may help."""
         told = problem.status in RETRYABLE
         write = log.warning if told else log.debug
         write("transfer_not_followed", transfer_id=str(self.transfer_id), code=problem.slug)
@@ -275,22 +275,19 @@ class SocketTransfer(TransferListener):
             self.delivery = None
             self.wanted = False
 
-    # --- what is heard of the transfer -----------------------------------------------------------
+    # --- what happens to the transfer ------------------------------------------------------------
 
     def takers(self, place: Place) -> int:
-        """See `TransferListener`."""
         delivering = self.delivery is not None and self.delivery.takes_fresh(place)
         return delivering + (self._expected is not None)
 
     def chunk_stored(self, place: Place) -> None:
-        """See `TransferListener`."""
         if self._expected is not None and len(self._expected.stored) < _EXPECTED_CHUNKS:
             self._expected.stored.add(place)
         if self.delivery is not None:
             self.delivery.announce(place)
 
     def transfer_changed(self) -> None:
-        """See `TransferListener`."""
         self.stale = True
         self.refresh()
 
