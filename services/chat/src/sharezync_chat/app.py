@@ -21,7 +21,7 @@ from sharezync_chat.api.documentation import FIELDS, TAGS
 from sharezync_chat.consumers import CONSUMERS
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import indexing, older_texts, purge
+from sharezync_chat.usecases import indexing, purge
 from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.memberships import streams_of_user
@@ -69,9 +69,6 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             lambda: core.periodic(indexer.catch_up, "indexing", indexing.LOOK_EVERY_SECONDS),
             lambda: core.periodic(
                 partial(purge.purge, core.database), "purge", purge.LOOK_EVERY_SECONDS
-            ),
-            lambda: core.periodic(
-                partial(older_texts.clean, core.work), "older-texts", older_texts.AGAIN_SECONDS
             ),
             lambda: core.periodic(
                 partial(USERS.fill, core.work, services.auth), "backfill", FILL_AGAIN_SECONDS
