@@ -6,20 +6,10 @@ What each says about repeating is for dead letters that are replayed after their
 from collections.abc import Mapping
 from typing import Final
 
-from sharezync_auth.usecases import blocks, users
-from sharezync_shared.events.contracts import BlockKept, Event, FileDeleted
+from sharezync_auth.usecases import users
+from sharezync_shared.events.contracts import Event, FileDeleted
 from sharezync_shared.ids import UserId
 from sharezync_shared.work import Consumer, UnitOfWork
-
-
-async def on_block_kept(unit: UnitOfWork, event: BlockKept) -> None:
-    """Take over a block from before auth kept them. Repeatable: it is there already."""
-    await blocks.take_over(
-        unit,
-        user_id=UserId(event.user_id),
-        blocked_id=UserId(event.blocked_id),
-        blocked_at=unit.caused_at,
-    )
 
 
 async def on_file_deleted(unit: UnitOfWork, event: FileDeleted) -> None:
@@ -28,6 +18,5 @@ async def on_file_deleted(unit: UnitOfWork, event: FileDeleted) -> None:
 
 
 CONSUMERS: Final[Mapping[type[Event], Consumer]] = {
-    BlockKept: on_block_kept,
     FileDeleted: on_file_deleted,
 }

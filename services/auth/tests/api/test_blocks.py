@@ -3,16 +3,13 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import httpx
 import msgspec
 
 from services.auth.tests.api.conftest import Account, Auth, register
 from sharezync_shared.events import contracts as facts
-from sharezync_shared.events.contracts import BlockKept
 from sharezync_shared.ids import uuid7
-from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 async def listed(who: Account) -> list[str]:
@@ -142,22 +139,6 @@ async def test_services_that_begin_are_told_all_that_was_said(
     assert (told[ada.id]["version"], told[ada.id]["blocked_ids"]) == (1, [bob.id])
     assert (told[bob.id]["who_may_add"], told[bob.id]["blocked_ids"]) == ("known", [])
     assert (told[eve.id]["version"], told[eve.id]["blocked_ids"]) == (2, [])
-
-
-async def test_what_transfer_kept_before_is_taken_over_once(
-    auth: Auth, ada: Account, bob: Account
-) -> None:
-    gone = uuid7()
-    for blocked_id in (bob.id, bob.id, gone):
-        kept = BlockKept(user_id=UUID(ada.id), blocked_id=UUID(str(blocked_id)))
-        await auth.app.state.core.platform.bus.publish([kept.envelope()])
-    async with asyncio.timeout(GIVE_UP_SECONDS):
-        while not await listed(ada):  # noqa: ASYNC110 - until the consumer has taken it
-            await asyncio.sleep(0.01)
-    assert await listed(ada) == [bob.id]
-    await auth.told()
-    (said,) = facts_about(auth, facts.UserBlocked)
-    assert str(said.blocked_id) == bob.id
 
 
 async def test_who_may_add_is_ones_own_and_told_to_services(

@@ -261,20 +261,6 @@ class TransferOffered(Event, frozen=True, kw_only=True):
     """Ids of the files, which storage will have once they have come."""
 
 
-class BlockKept(Event, frozen=True, kw_only=True):
-    """A user had blocked another before auth took over the lists of blocks.
-
-    Published once for each such block, by the migration; the time of the event is that of the
-    block.
-    """
-
-    type: ClassVar[str] = "transfer.block.kept.v1"
-    about: ClassVar[str] = "user_id"
-
-    user_id: UUID
-    blocked_id: UUID
-
-
 class TransferCompleted(Event, frozen=True, kw_only=True):
     """A recipient has completed a transfer. Each recipient completes independently."""
 

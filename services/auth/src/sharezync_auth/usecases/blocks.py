@@ -1,7 +1,6 @@
 """Blocks: one list for each account. A blocked user gets no event of it."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -74,20 +73,7 @@ async def block(
         )
         if count >= most:
             raise TooManyBlocks(f"At most {most} users can be blocked", limit=most)
-        return await _add(unit, user_id, blocked_id, unit.now)
-
-
-async def take_over(
-    unit: UnitOfWork, *, user_id: UserId, blocked_id: UserId, blocked_at: datetime
-) -> None:
-    """Add a block that another service kept, whatever the limit. Safe to repeat."""
-    connection = await unit.raw()
-    here = await connection.fetchval(_LOCK, user_id)
-    if not here or not await connection.fetchval(_KEEP, blocked_id):
-        return
-    await unit.lock_streams(account_stream(user_id))
-    if await unit.get(Block, (user_id, blocked_id)) is None:
-        await _add(unit, user_id, blocked_id, blocked_at)
+        return await _add(unit, user_id, blocked_id)
 
 
 async def unblock(work: UnitsOfWork, *, user_id: UserId, blocked_id: UserId) -> Published[None]:
@@ -155,12 +141,10 @@ async def _lock_list(unit: UnitOfWork, user_id: UserId) -> Connection:
     return connection
 
 
-async def _add(
-    unit: UnitOfWork, user_id: UserId, blocked_id: UserId, blocked_at: datetime
-) -> Published[BlockRead]:
+async def _add(unit: UnitOfWork, user_id: UserId, blocked_id: UserId) -> Published[BlockRead]:
     connection = await unit.raw()
     version = await connection.fetchval(_NEXT_VERSION, user_id)
-    made = Block(user_id=user_id, blocked_id=blocked_id, blocked_at=blocked_at)
+    made = Block(user_id=user_id, blocked_id=blocked_id, blocked_at=unit.now)
     unit.add(made)
     read = BlockRead.from_block(made)
     at = await unit.publish_event(
