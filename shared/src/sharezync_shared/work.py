@@ -19,6 +19,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import structlog
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -30,6 +31,8 @@ from sharezync_shared.events.outbox import OutboxRow, insert_rows
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import Entry, StreamLog, StreamPosition, signal_text
+
+log = structlog.get_logger()
 
 Row = TypeVar("Row", bound=SQLModel)
 Consumer = Callable[["UnitOfWork", Any], Awaitable[None]]
@@ -61,6 +64,7 @@ class UnitOfWork:
         self._frames: list[Frame] = []
         self._signals: list[Frame] = []
         self._facts: list[Event] = []
+        self._log_lines: list[tuple[str, dict[str, Any]]] = []
 
     def add(self, row: SQLModel) -> None:
         """Insert `row` with the commit, or at the next flush."""
@@ -122,6 +126,10 @@ class UnitOfWork:
         """Publish a fact to other services, at least once, after the commit."""
         self._facts.append(event)
 
+    def log(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - fields of a record are anything
+        """Write a line to the log once all this is committed. Ids, never contents or secrets."""
+        self._log_lines.append((event, fields))
+
     async def claim(self, consumer: str, event_id: UUID) -> bool:
         """Take an event for `consumer`; False where it was handled before."""
         return await claim(await self.raw(), self._work.database.schema, consumer, event_id)
@@ -134,6 +142,11 @@ class UnitOfWork:
         if rows:
             await insert_rows(await self.raw(), self._work.database.schema, rows)
         return rows
+
+    def write_log(self) -> None:
+        """Write what `log` was given; after the commit."""
+        for event, fields in self._log_lines:
+            log.info(event, **fields)
 
     @property
     def frames(self) -> list[Frame]:
@@ -180,6 +193,7 @@ class UnitsOfWork:
                 # A cancelled request must not leave its connection inside a transaction.
                 await asyncio.shield(session.rollback())
                 raise
+        unit.write_log()
         if self._relay is None:
             return
         self._relay.announce(rows, unit.frames)

@@ -69,6 +69,7 @@ async def log_in(
     Unknown, wrong and overlong get the same answer, after the same work. Raises InvalidGrant;
     TooManyTries or Unavailable where nobody looked at the password.
     """
+    account: _Account | None = None
     for _ in range(_LOOKS):
         account = await _find(context, username)
         trial = LoginAttempt.of_login(
@@ -81,6 +82,8 @@ async def log_in(
         session = await _begin(context, account, renewed, device_id, origin)
         if session is not None:
             return _tokens_of(session, context.keyring)
+    # Not the name: who errs may have put the password there.
+    log.info("login_failed", user_id=account and str(account.id))
     raise InvalidGrant("Wrong username or password")
 
 
@@ -107,7 +110,6 @@ async def refresh_session(context: AuthContext, *, token: str, origin: LoginOrig
         if session is None or verdict is None:
             raise InvalidGrant("The refresh token is not valid")
         if verdict in _ENDS:
-            log.warning("refresh_ended_session", session_id=str(session.id), verdict=verdict.name)
             await sessions.end(unit, [session], _ENDS[verdict])
         else:
             if verdict is RefreshVerdict.CURRENT:
@@ -190,6 +192,7 @@ async def _begin(
             rotated_at=unit.now,
         )
         unit.add(session)
+        unit.log("logged_in", user_id=str(user.id), session_id=str(session.id))
     return session
 
 

@@ -171,6 +171,12 @@ async def end(unit: UnitOfWork, sessions: Sequence[Session], reason: Reason) -> 
         session.revoked_at = unit.now
         session.revoked_because = reason
         unit.add(session)
+        unit.log(
+            "session_ended",
+            user_id=str(session.user_id),
+            session_id=str(session.id),
+            reason=reason,
+        )
         unit.emit(
             facts.SessionRevoked(user_id=UserId(session.user_id), session_id=SessionId(session.id))
         )

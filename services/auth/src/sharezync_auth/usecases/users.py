@@ -68,6 +68,7 @@ async def register(
             )
             await _look_like_nobody(unit, user)
             unit.add(user)
+            unit.log("user_registered", user_id=str(user.id))
             unit.emit(
                 facts.UserRegistered(
                     user_id=user.id, username=user.username, display_name=user.display_name
@@ -241,6 +242,7 @@ async def erase(context: AuthContext, caller: Identity, password: str) -> None:
             control=Control(revoke_user=str(user_id), end=True),
         )
         unit.emit(facts.UserDeleted(user_id=user.id))
+        unit.log("user_deleted", user_id=str(user.id))
         await unit.session.flush()
         unit.add(DeletedUser(user_id=user.id, deleted_at=unit.now))
         # Ended logins go too: whose they were is nobody's business any more.

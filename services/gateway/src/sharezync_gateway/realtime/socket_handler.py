@@ -89,6 +89,8 @@ class SocketHandler:
             code = 1006
             try:
                 message = await self._enter(connection, handshake, slot, receive)
+                if not connection.closed:
+                    log.info("connected", **_who(connection))
                 del handshake  # as the headers
                 code = await self._listen(connection, receive, message)
             except ClientLeft as gone:
@@ -96,6 +98,9 @@ class SocketHandler:
             finally:
                 self.open.discard(connection)
                 connection.end()
+                if connection.user_id:
+                    code_of_end = connection.close_code or code
+                    log.debug("disconnected", **_who(connection), code=code_of_end)
                 self._context.metrics.closed(connection.close_code or code)
         finally:
             slot.leave()
@@ -280,6 +285,15 @@ class SocketHandler:
         except (Problem, BadFrame) as refusal:
             if _may(connection, None):
                 connection.refuse(None, refusal)
+
+
+def _who(connection: Connection) -> dict[str, str]:
+    """Return what a log line says of a connection."""
+    return {
+        "conn_id": connection.id,
+        "user_id": connection.user_id,
+        "session_id": connection.session_id,
+    }
 
 
 async def _read_head(connection: Connection, text: str) -> FrameHead:

@@ -3,7 +3,12 @@
 import time
 from datetime import datetime
 
+import pytest
+from websockets.exceptions import ConnectionClosed
+
 from services.gateway.tests.api.realtime.world import AT, World
+from sharezync_gateway.realtime import socket_handler
+from sharezync_testkit.lines import Lines
 from sharezync_testkit.waiting import wait_until
 
 
@@ -53,3 +58,25 @@ async def test_commands_are_counted_by_type_and_by_what_became_of_them(world: Wo
         world.services.away.add("chat")
         await device.say("send_message", channel_id=channel, text="hello")
         await wait_until(lambda: counted("send_message", "failed") == 1)
+
+
+async def test_who_connected_is_told_by_ids(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = Lines.capture(socket_handler, monkeypatch)
+    ada = world.user()
+    async with world.node() as node, node.device(ada, "laptop-of-ada") as device:
+        pass
+    (connected,) = [line for line in lines.written if line["event"] == "connected"]
+    assert (connected["user_id"], connected["session_id"]) == (ada.id, ada.session)
+    assert device.token not in str(lines.written)
+    assert "laptop-of-ada" not in str(lines.written)
+
+
+async def test_who_was_refused_did_not_connect(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = Lines.capture(socket_handler, monkeypatch)
+    async with world.node() as node:
+        with pytest.raises(ConnectionClosed):
+            async with node.device(world.user(), token="nonsense"):
+                pass
+    assert lines.count("connected") == 0
