@@ -8,6 +8,8 @@ WORKERS ?= 2
 ARGS ?=
 # How long the messages of `make torture` go on; in `make test` it is one round.
 TORTURE_SECONDS ?= 120
+# Where `make observe` draws the dashboards (matplotlib is needed for that, and is in no lock).
+PICTURES ?=
 # How large a file `make memory` sends from user to user; in `make test` it is 640 MiB.
 TRANSFER_MEMORY_MIB ?= 4096
 # How long each attack of `make hostile` goes on.
@@ -36,7 +38,7 @@ export PIP_ROOT_USER_ACTION = ignore
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: check secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture drills memory hostile differential mutants k8s lint types format lock bench clean
+.PHONY: check secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture drills observe dashboards memory hostile differential mutants k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -97,6 +99,10 @@ drills: $(READY) ## backups restored, dumps, points in time, a standby that take
 	DRILLS=all $(PYTEST) tests/test_restore_drill.py tests/test_failover.py embedded/tests/test_backup.py \
 	  shared/tests/integration/test_restored_clusters.py $(ARGS)
 
+observe: $(READY) ## a loaded fleet under a real Prometheus: every panel asked, alerts raised (PICTURES=folder)
+	@$(PY) -m sharezync_testkit.programs
+	PICTURES=$(PICTURES) $(PYTEST) tests/observed/live.py -s $(ARGS)
+
 memory: $(READY) ## a transfer of 4 GiB through a process that may have 512 MiB (TRANSFER_MEMORY_MIB=4096)
 	TRANSFER_MEMORY_MIB=$(TRANSFER_MEMORY_MIB) $(PYTEST) tests/test_transfer_memory.py $(ARGS)
 
@@ -143,6 +149,9 @@ format: $(READY) ## put the code into shape
 	$(PY) -m ruff format
 
 ##@ Maintain
+
+dashboards: $(READY) ## write Grafana's dashboards and the operator's rules from what declares them
+	@$(PY) -m deploy.observability.dashboards
 
 lock: $(READY) ## write all locks after a pyproject.toml changed (ARGS=--upgrade: newest versions)
 	@printf 'requirements.lock\n'

@@ -25,7 +25,7 @@ from sharezync_storage.settings import StorageSettings
 
 MIGRATIONS = [f"migrate-{service}" for service in WITH_DATABASE]
 OURS = [*PORTS, *MIGRATIONS]
-STOOD_UPON = ["postgres", "rabbitmq", "s3", "prometheus"]
+STOOD_UPON = ["postgres", "rabbitmq", "s3", "prometheus", "grafana"]
 
 Service = dict[str, Any]
 
@@ -91,7 +91,12 @@ def test_the_gateway_waits_for_all_that_it_routes_to(services: dict[str, Service
 
 
 def test_only_the_gateway_is_open_and_only_on_this_machine(services: dict[str, Service]) -> None:
-    assert {name for name, service in services.items() if "ports" in service} == {"gateway"}
+    assert {name for name, service in services.items() if "ports" in service} == {
+        "gateway",
+        "grafana",
+    }
+    assert services["grafana"]["ports"] == ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"]
+    assert services["grafana"]["profiles"] == ["observability"]
     assert services["gateway"]["ports"] == ["127.0.0.1:${GATEWAY_PORT:-8000}:8000"]
 
 
@@ -230,15 +235,26 @@ def test_what_others_make_is_pinned_and_can_be_replaced(services: dict[str, Serv
         replaceable[match[1]] = match[3]
     assert "latest" not in replaceable.values()
     stand_ins = read_env(ROOT / "deploy" / "local-images" / "compose.env")
-    assert set(stand_ins) == {*replaceable, "PYTHON_IMAGE"}
+    # Debian has no Grafana; it is in a profile of its own, and nothing waits for it.
+    assert set(stand_ins) == {*replaceable, "PYTHON_IMAGE"} - {"GRAFANA_IMAGE"}
 
 
 def test_prometheus_scrapes_every_service_where_it_listens(services: dict[str, Service]) -> None:
     path = "deploy/observability/prometheus.yml"
     assert f"./{path}:/etc/prometheus/prometheus.yml:ro" in services["prometheus"]["volumes"]
-    (job, *_) = yaml.safe_load((ROOT / path).read_text())["scrape_configs"]
-    targets = {config["labels"]["service"]: config["targets"] for config in job["static_configs"]}
-    assert targets == {service: [f"{service}:{metrics_port(service)}"] for service in PORTS}
+    document = yaml.safe_load((ROOT / path).read_text())
+    targets = {
+        job["job_name"]: job["static_configs"]
+        for job in document["scrape_configs"]
+        if job["job_name"] in PORTS
+    }
+    assert targets == {
+        service: [{"targets": [f"{service}:{metrics_port(service)}"]}] for service in PORTS
+    }
+    assert document["rule_files"] == ["/etc/prometheus/rules/*.yml"]
+    assert (
+        "./deploy/observability/rules:/etc/prometheus/rules:ro" in services["prometheus"]["volumes"]
+    )
 
 
 def test_compose_itself_takes_the_file() -> None:

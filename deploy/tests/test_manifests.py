@@ -23,7 +23,7 @@ from deploy.tests.fleet import (
 # The oldest cluster that knows `preStop.sleep` by default, and the newest schema at hand.
 KUBERNETES_VERSIONS = ("1.30", "1.37")
 # Defined by operators, not by Kubernetes.
-CUSTOM = {"PodMonitor"}
+CUSTOM = {"PodMonitor", "PrometheusRule"}
 
 
 @pytest.fixture

@@ -202,13 +202,14 @@ class _Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._keys = Gauge(
             "sharezync_signing_keys",
-            "Signing keys by state; at any time one is active and one next",
+            "Signing keys by state; at any time one is active and one next; the same in every "
+            "replica",
             ["state"],
             registry=registry,
         )
         self._age = Gauge(
             "sharezync_signing_key_age_seconds",
-            "Age of the active signing key",
+            "Age of the active signing key; the same in every replica",
             registry=registry,
         )
 

@@ -20,7 +20,7 @@ _TOTALS: Final[Mapping[str, str]] = {
     "users_near_quota": "Users who have less than a tenth of their quota left",
 }
 """Gauges of the figures that `auditing` counts, by their names."""
-_SAME: Final = "; counted in the database, so every replica shows the same"
+_SAME: Final = "; counted in the database, the same in every replica"
 
 
 class StorageMetrics:
@@ -59,8 +59,8 @@ class StorageMetrics:
         )
         self.missing_objects = Gauge(
             "sharezync_storage_missing_objects",
-            "Files whose object is missing in the store or has the wrong size; each replica looks "
-            "for all of them",
+            "Files whose object is missing in the store or has the wrong size; about the same in "
+            "every replica",
             registry=registry,
         )
         self.checked_files = Counter(
