@@ -27,6 +27,7 @@ from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.frames import DeclaredEvents
+from sharezync_testkit.sent_frames import keep_in
 from sharezync_testkit.service import platform_for_tests, running
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
@@ -153,7 +154,7 @@ async def auth(settings: AuthSettings) -> AsyncGenerator[Auth]:
         async def take(envelope: Envelope) -> None:
             auth.facts.append(envelope)
 
-        await bus.receive_frames(auth.frames.extend, on_gap)
+        await bus.receive_frames(keep_in(auth.frames), on_gap)
         await bus.consume("tests.events", [fact.type for fact in FACTS], take)
         async with running(app):
             # All tests come from one address, and some left failures in a future of theirs.

@@ -22,6 +22,7 @@ from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_testkit.frames import DeclaredEvents
+from sharezync_testkit.sent_frames import keep_in
 from sharezync_testkit.service import client_for, client_of_service
 
 Json = dict[str, Any]
@@ -95,7 +96,7 @@ class World:
         self.app = app
         self.core: ServiceCore = app.state.core
         self.platform = platform
-        await platform.bus.receive_frames(self.sent.extend, _nothing_was_missed)
+        await platform.bus.receive_frames(keep_in(self.sent), _nothing_was_missed)
 
     async def leave(self) -> None:
         await self._clients.aclose()

@@ -22,6 +22,7 @@ from sharezync_shared.streams.declared import Realtime
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_testkit.frames import DeclaredEvents
+from sharezync_testkit.sent_frames import keep_in
 from sharezync_testkit.service import client_of_service
 from sharezync_transfer.usecases.events import EVENTS
 
@@ -122,7 +123,7 @@ class World:
         self.app = app
         self.core: ServiceCore = app.state.core
         self.platform = platform
-        await platform.bus.receive_frames(self.sent.extend, _nothing_was_missed)
+        await platform.bus.receive_frames(keep_in(self.sent), _nothing_was_missed)
         self.gateway = await self._clients.enter_async_context(
             client_of_service(app, self.issuer, "gateway")
         )
