@@ -23,6 +23,9 @@ from sharezync_storage.usecases.sweeping import Sweeper
 _LEFT: Final = 1
 _IN_USE: Final = 2
 
+_LOCK_SECONDS: Final = 1.0
+"""Less than a server waits for the one before it: whoever has the folder is a server at work."""
+
 _SHOWN: Final = 200
 """Of each kind, by name; the sums are of all."""
 
@@ -55,7 +58,7 @@ async def _run(settings: StorageSettings, arguments: argparse.Namespace) -> int:
         _show(due)
         if arguments.dry_run:
             return 0
-        store = open_store(settings)
+        store = open_store(settings, lock_seconds=_LOCK_SECONDS)
         try:
             await store.start()
         except FolderInUse:

@@ -14,7 +14,7 @@ import functools
 import hashlib
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -43,7 +43,7 @@ from sharezync_storage.stores.pieces import Piece, blocks
 from sharezync_storage.stores.port import ChunkPlan, Extent, Kept, StoredBlob
 from sharezync_storage.stores.read_ahead import written
 
-_LOCK_SECONDS: Final = 15.0
+LOCK_SECONDS: Final = 15.0
 """How long to wait for a process that is just leaving the folder."""
 _FOLDER_MODE: Final = 0o750
 
@@ -55,7 +55,7 @@ class FolderInUse(RuntimeError):
 class DiskStore:
     """The store in a folder: `UploadStore` and `LocalFiles`."""
 
-    def __init__(self, folder: Path, *, lock_seconds: float = _LOCK_SECONDS) -> None:
+    def __init__(self, folder: Path, *, lock_seconds: float = LOCK_SECONDS) -> None:
         self._folder = folder
         self._lock_seconds = lock_seconds
         self._lock_fd: int | None = None
@@ -64,6 +64,9 @@ class DiskStore:
         self._appending: dict[str, FileWriter] = {}
         self._names: GroupCommit[tuple[Path, ...], None] = GroupCommit(self._sync_names)
         self._joining: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._shards: set[Path] = set()
+        """Those of `files/ab` and `uploads/cd` that are known to be there."""
+        self._making_shards = asyncio.Lock()
 
     async def start(self) -> None:
         """Make the folder where it is absent, and take it. Raises FolderInUse."""
@@ -90,7 +93,8 @@ class DiskStore:
     # --- whole blobs ------------------------------------------------------------------------
 
     async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:
-        async with replaced(self._threads, self._path(key)) as file:
+        (path,) = await self._places(key)
+        async with replaced(self._threads, path) as file:
             return await self._fill(file, pieces)
 
     async def _fill(self, file: WrittenFile, pieces: AsyncIterable[bytes]) -> StoredBlob:
@@ -158,9 +162,9 @@ class DiskStore:
     # --- chunks -----------------------------------------------------------------------------
 
     async def begin_chunks(self, *plans: ChunkPlan) -> None:
-        places = [(self._path(plan.key), plan) for plan in plans]
+        paths = await self._places(*(plan.key for plan in plans))
         with disk_errors():
-            await self._threads.run(disk_uploads.make_files, places)
+            await self._threads.run(disk_uploads.make_files, list(zip(paths, plans, strict=True)))
 
     async def write_chunk(
         self, plan: ChunkPlan, index: int, data: Sequence[bytes], sha256: bytes
@@ -185,7 +189,7 @@ class DiskStore:
         key: str,
         digests: Sequence[bytes],  # noqa: ARG002 - every chunk lies where it belongs already
     ) -> None:
-        old, new = self._path(plan.key), self._path(key)
+        old, (new,) = self._path(plan.key), await self._places(key)
         with disk_errors(plan.key):
             await self._threads.run(move, old, new)
             await self._names.submit((new.parent, old.parent))
@@ -195,7 +199,8 @@ class DiskStore:
     async def append(
         self, key: str, pieces: AsyncIterable[bytes], *, start: Extent, epoch: int, kept: Kept
     ) -> Extent:
-        writer = FileWriter(self._path(key), self._threads, start, epoch)
+        (path,) = await self._places(key)
+        writer = FileWriter(path, self._threads, start, epoch)
         earlier = self._appending.get(key)
         if earlier is not None:
             if earlier.epoch >= epoch:
@@ -212,7 +217,7 @@ class DiskStore:
 
     async def assemble(self, sources: Sequence[tuple[str, Extent]], key: str) -> None:
         files = [(self._path(source), extent.size_bytes) for source, extent in sources]
-        target = self._path(key)
+        (target,) = await self._places(key)
         async with self._joining.setdefault(key, asyncio.Lock()):
             with disk_errors(key):
                 await disk_uploads.join(self._threads, files, target)
@@ -231,16 +236,30 @@ class DiskStore:
     def _path(self, key: str) -> Path:
         return self._folder / checked(key)
 
+    async def _places(self, *keys: str) -> list[Path]:
+        """Return where these may be written: in folders that are there, durably."""
+        paths = [self._path(key) for key in keys]
+        if not self._shards.issuperset(path.parent for path in paths):
+            async with self._making_shards:  # those who need the same one have it made once
+                new = {path.parent for path in paths} - self._shards
+                with disk_errors():
+                    await self._threads.run(_make_shards, new)
+                self._shards |= new
+        return paths
+
     def _make_folders(self) -> None:
         if not self._folder.exists():
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             self._folder.mkdir(_FOLDER_MODE, exist_ok=True)
         for kind in ("files", "uploads"):
             _make_closed(self._folder / kind)
-            for shard in range(256):
-                _make_closed(self._folder / kind / f"{shard:02x}")
-            sync_folder(self._folder / kind)
         sync_folder(self._folder)
+
+
+def _make_shards(shards: Collection[Path]) -> None:
+    for shard in shards:
+        _make_closed(shard)
+    sync_folders({shard.parent for shard in shards})
 
 
 def _make_closed(folder: Path) -> None:

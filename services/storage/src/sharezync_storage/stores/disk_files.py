@@ -84,7 +84,7 @@ def part_of(path: Path) -> Path:
 def rename(old: Path, new: Path) -> None:
     """Move a finished file to its name, durably. Repeating it after a success changes nothing."""
     move(old, new)
-    sync_folders([new.parent, old.parent])
+    sync_folders(dict.fromkeys((new.parent, old.parent)))
 
 
 def move(old: Path, new: Path) -> None:
@@ -100,7 +100,8 @@ def remove(*paths: Path) -> None:
     """Remove files of one folder, durably, as far as they are there."""
     for path in paths:
         path.unlink(missing_ok=True)
-    sync_folder(paths[0].parent)
+    with suppress(FileNotFoundError):  # nothing was ever written to this folder
+        sync_folder(paths[0].parent)
 
 
 def sync_folder(folder: Path) -> None:
