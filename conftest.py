@@ -157,9 +157,9 @@ def postgres(run_folder: Path) -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: EmbeddedPostgres, worker_id: str) -> Iterator[Databases]:
-    """Makes databases: `databases.new()`, `databases.new(template_url)`; all are dropped."""
-    databases = Databases(postgres, worker_id)
+def databases(postgres: EmbeddedPostgres, run_folder: Path, worker_id: str) -> Iterator[Databases]:
+    """Makes databases: empty ones, copies, and migrated ones; all are dropped."""
+    databases = Databases(postgres, run_folder, worker_id)
     yield databases
     databases.drop_all()
 

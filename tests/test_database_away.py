@@ -122,9 +122,7 @@ class Scene:
 @asynccontextmanager
 async def scene(name: str, databases: Databases, folder: Path) -> AsyncGenerator[Scene]:
     kind = KINDS[name]
-    url = databases.new()
-    await kind.migrations.upgrade(url)
-    parsed = httpx.URL(url)
+    parsed = httpx.URL(await asyncio.to_thread(databases.migrated, kind.migrations))
     issuer = TokenIssuer(key=SigningKey.generate())
     async with AsyncExitStack() as stack:
         socket = f"{parsed.params['host']}/.s.PGSQL.5432"

@@ -1,11 +1,15 @@
 """The servers that tests get are real, and each test's share of them is its own."""
 
+import asyncio
+from pathlib import Path
+
 import aio_pika
 import asyncpg
 import boto3
 import pytest
 from botocore.config import Config
 
+from sharezync_shared.db.migrations import Migrations
 from sharezync_testkit.servers import Databases, S3Server
 
 
@@ -22,6 +26,45 @@ async def test_a_fresh_database_is_empty_and_its_own(
     databases.drop(copy)
     with pytest.raises(asyncpg.InvalidCatalogNameError):
         await asyncpg.connect(copy)
+
+
+MIGRATION = """
+from alembic import op
+revision, down_revision = "0001", None
+def upgrade():
+    op.execute("CREATE TABLE made.t AS SELECT pg_backend_pid()")
+def downgrade():
+    pass
+"""
+ENVIRONMENT = """
+from sharezync_shared.db.migrating import run_env
+from sqlalchemy import MetaData
+run_env(MetaData(schema="made"))
+"""
+
+
+def test_migrated_databases_are_copies_of_one_that_was_migrated_once(
+    databases: Databases, tmp_path: Path
+) -> None:
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions" / "0001.py").write_text(MIGRATION)
+    (tmp_path / "env.py").write_text(ENVIRONMENT)
+    migrations = Migrations(str(tmp_path), "made")
+    urls = [databases.migrated(migrations) for _ in range(2)]
+
+    async def migrated_by(url: str) -> int:
+        connection = await asyncpg.connect(url)
+        try:
+            return int(await connection.fetchval("SELECT * FROM made.t"))
+        finally:
+            await connection.close()
+
+    async def all_of_them() -> list[int]:
+        return [await migrated_by(url) for url in urls]
+
+    first, second = asyncio.run(all_of_them())
+    assert urls[0] != urls[1]
+    assert first == second
 
 
 async def test_virtual_hosts_share_a_broker_but_no_queues(

@@ -274,3 +274,10 @@ class Person:
 
     async def aclose(self) -> None:
         await self.http.aclose()
+
+
+async def registered(base_url: str, name: str) -> Person:
+    """Return somebody new with a login for many tests: each is to use its own `at(base_url)`."""
+    person = await Person.register(base_url, name)
+    await person.aclose()
+    return person

@@ -1,13 +1,28 @@
 """Bad input at every door is told clearly, changes nothing, and the process lives."""
 
+import asyncio
 import json
 import struct
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import websockets
 
-from tests.blackbox.people import CHUNK_HEADER, Chunk, Person
+from tests.blackbox.people import CHUNK_HEADER, Chunk, Person, registered
+
+
+@pytest.fixture(scope="module")
+def regular(base_url: str) -> Person:
+    return asyncio.run(registered(base_url, "alice"))
+
+
+@pytest.fixture
+async def alice(regular: Person) -> AsyncIterator[Person]:
+    """The same person for all of these tests, of which none changes anything."""
+    alice = regular.at(regular.base_url)
+    yield alice
+    await alice.aclose()
 
 
 def assert_problem(answer: httpx.Response, *statuses: int) -> None:

@@ -29,20 +29,33 @@ from sharezync_testkit.tus.protocol import (  # noqa: F401 - run here
     TestTheVersion,
 )
 from sharezync_testkit.waiting import DEADLINE_SECONDS
-from tests.blackbox.people import Person
+from tests.blackbox.people import Person, registered
 
 DATA = os.urandom(4 * 1024 * 1024)
 
 
+@pytest.fixture(scope="module")
+def regulars(base_url: str) -> tuple[Person, Person]:
+    """Two people for all of these tests: to register costs more than most of them."""
+    return asyncio.run(registered(base_url, "ada")), asyncio.run(registered(base_url, "eve"))
+
+
 @pytest.fixture
-async def tus(alice: Person) -> AsyncIterator[Tus]:
-    async with Tus.at(alice.base_url, alice.token) as client:
+async def tus(regulars: tuple[Person, Person]) -> AsyncIterator[Tus]:
+    async with Tus.at(regulars[0].base_url, regulars[0].token) as client:
         yield client
 
 
 @pytest.fixture
-async def stranger(bob: Person) -> AsyncIterator[Tus]:
-    async with Tus.at(bob.base_url, bob.token) as client:
+async def stranger(regulars: tuple[Person, Person]) -> AsyncIterator[Tus]:
+    async with Tus.at(regulars[1].base_url, regulars[1].token) as client:
+        yield client
+
+
+@pytest.fixture
+async def newcomer(alice: Person) -> AsyncIterator[Tus]:
+    """Somebody who has nothing yet."""
+    async with Tus.at(alice.base_url, alice.token) as client:
         yield client
 
 
@@ -116,9 +129,9 @@ class TestTheDoor:
         assert (await tus.ask("OPTIONS", tus_resumable=None)).status_code == 204
 
     async def test_a_file_that_came_by_tus_is_a_file_like_any_other(
-        self, alice: Person, bob: Person, tus: Tus
+        self, alice: Person, bob: Person, newcomer: Tus
     ) -> None:
-        url = await tus.new(len(DATA), DATA)
+        url = await newcomer.new(len(DATA), DATA)
         file_id = url.rpartition("/")[2]
         channel_id = await alice.channel()
         await alice.add(channel_id, bob)

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from sharezync_auth.migrations import MIGRATIONS as AUTH
+from sharezync_chat.migrations import MIGRATIONS as CHAT
 from sharezync_embedded.postgres import EmbeddedPostgres
+from sharezync_storage.migrations import MIGRATIONS as STORAGE
 from sharezync_testkit.drilled_fleet import DrilledFleet
 from sharezync_testkit.one_process import OneProcess
 from sharezync_testkit.servers import Databases, VirtualHosts
+from sharezync_transfer.migrations import MIGRATIONS as TRANSFER
 from tests.conftest import GENEROUS
 from tests.fleet.broker_line import BrokerLine
 from tests.fleet.crowd import Crowd
@@ -58,7 +62,8 @@ def line(amqp_url: str) -> Iterator[BrokerLine]:
 
 @pytest.fixture(scope="session")
 def database_of_fleet(databases: Databases) -> str:
-    return databases.new()
+    # That a fleet migrates an empty one is shown by the one of the black-box suite.
+    return databases.migrated(AUTH, CHAT, STORAGE, TRANSFER)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The storage service, running on a folder over a real database."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
@@ -36,9 +35,7 @@ def issuer() -> TokenIssuer:
 @pytest.fixture(scope="session")
 def storage_database_url(databases: Databases) -> str:
     """One migrated database for all tests of this worker: each makes people of its own."""
-    url = databases.new()
-    asyncio.run(MIGRATIONS.upgrade(url))
-    return url
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.fixture

@@ -37,6 +37,12 @@ async def tus(served: Served, issuer: TokenIssuer) -> AsyncIterator[Tus]:
         yield client
 
 
+@pytest.fixture
+def newcomer(tus: Tus) -> Tus:
+    """Somebody who has nothing yet: here everybody is new."""
+    return tus
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def stranger(served: Served, issuer: TokenIssuer) -> AsyncIterator[Tus]:
     """Somebody else who does."""

@@ -4,6 +4,7 @@ The root `conftest.py` makes fixtures of these. Everything lives in one folder o
 directory, which the last worker removes; what a killed run left behind, the next run removes.
 """
 
+import asyncio
 import itertools
 import os
 import re
@@ -17,9 +18,10 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from sharezync_embedded.occupancy import Busy, Occupancy
+from sharezync_embedded.occupancy import Busy, Occupancy, exclusive
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.processes import end_survivors
 from sharezync_embedded.rabbitmq import Broker, DevBroker
@@ -83,11 +85,21 @@ def end_servers(folder: Path) -> None:
         StrictS3Server(lock.parent).stop(force=True)
 
 
+class MigrationsOfService(Protocol):
+    """Those of a service; `sharezync_shared.db` takes half a second to import, in each worker."""
+
+    @property
+    def schema(self) -> str: ...
+
+    async def upgrade(self, url: str) -> None: ...
+
+
 class Databases:
     """Databases for one worker's tests."""
 
-    def __init__(self, postgres: EmbeddedPostgres, worker: str) -> None:
+    def __init__(self, postgres: EmbeddedPostgres, run_folder: Path, worker: str) -> None:
         self._postgres = postgres
+        self._run_folder = run_folder
         self._prefix = f"test_{os.getpid()}_{worker}_"
         self._numbers = itertools.count(1)
         self._made: list[str] = []
@@ -102,6 +114,21 @@ class Databases:
         url = self._postgres.ensure_database(name, template=template)
         self._made.append(name)
         return url
+
+    def migrated(self, *migrations: MigrationsOfService) -> str:
+        """Return the URL of a new database with the tables of these services.
+
+        It is a copy of one that the run's first test to ask for these services has migrated.
+        """
+        name = "_".join(["template", *(each.schema for each in migrations)])
+        made = self._run_folder / name
+        with exclusive(made.with_suffix(".lock"), timeout_seconds=120):
+            if not made.exists():
+                url = self._postgres.ensure_database(name)
+                for each in migrations:
+                    asyncio.run(each.upgrade(url))
+                made.touch()
+        return self.new(self._postgres.url(name))
 
     def drop(self, url: str) -> None:
         """Drop the database at `url`, whoever is still connected."""

@@ -1,6 +1,5 @@
 """auth alone, over HTTP, on a real PostgreSQL; its keys are its own."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from sharezync_shared.tokens.issuer import TokenIssuer
 from sharezync_shared.tokens.signing import SigningKey
 from sharezync_testkit.frames import DeclaredEvents
 from sharezync_testkit.sent_frames import keep_in
+from sharezync_testkit.servers import Databases
 from sharezync_testkit.service import platform_for_tests, running
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
@@ -108,9 +108,9 @@ class Account:
 
 
 @pytest.fixture(scope="session")
-def migrated_url(database_url: str) -> str:
-    asyncio.run(MIGRATIONS.upgrade(database_url))
-    return database_url
+def migrated_url(databases: Databases) -> str:
+    """One migrated database for all tests of this worker: each makes people of its own."""
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.fixture

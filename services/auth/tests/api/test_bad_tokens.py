@@ -1,11 +1,10 @@
-import asyncio
-
 import httpx
 import pytest
 
 from services.auth.tests.api.conftest import Account, Auth
 from services.auth.tests.api.scenes import scenes
 from sharezync_auth.migrations import MIGRATIONS
+from sharezync_testkit.servers import Databases
 from sharezync_testkit.token_refusals import assert_bad_tokens_are_refused
 
 # Who has no token yet, and who wants to verify one.
@@ -18,10 +17,9 @@ PUBLIC = [
 
 
 @pytest.fixture
-def migrated_url(fresh_database_url: str) -> str:
+def migrated_url(databases: Databases) -> str:
     """A database of its own: nothing else may change in it meanwhile."""
-    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
-    return fresh_database_url
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.mark.timeout(240)

@@ -1,5 +1,3 @@
-import asyncio
-
 import httpx
 import pytest
 
@@ -7,13 +5,13 @@ from services.auth.tests.api.conftest import Auth
 from services.auth.tests.api.scenes import scenes
 from sharezync_auth.migrations import MIGRATIONS
 from sharezync_testkit.fuzzing import fuzz
+from sharezync_testkit.servers import Databases
 
 
 @pytest.fixture
-def migrated_url(fresh_database_url: str) -> str:
+def migrated_url(databases: Databases) -> str:
     """A database of its own: what is made up here must be in no other test's way."""
-    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
-    return fresh_database_url
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.mark.timeout(240)

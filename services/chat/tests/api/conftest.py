@@ -1,6 +1,5 @@
 """The chat service, running over a real database beside stand-ins for auth and storage."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,9 +24,7 @@ def issuer() -> TokenIssuer:
 @pytest.fixture(scope="session")
 def chat_database_url(databases: Databases) -> str:
     """One migrated database for all tests of this worker: each makes people of its own."""
-    url = databases.new()
-    asyncio.run(MIGRATIONS.upgrade(url))
-    return url
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-import asyncio
-
 import pytest
 
 from services.storage.tests.scenes import scenes
 from services.storage.tests.support import World
 from sharezync_storage.migrations import MIGRATIONS
 from sharezync_testkit.forger import ABSENT
+from sharezync_testkit.servers import Databases
 from sharezync_testkit.token_refusals import assert_bad_tokens_are_refused
 
 # Who holds the URL is let in: it is signed, or can't be guessed.
@@ -21,10 +20,9 @@ PUBLIC = [
 
 
 @pytest.fixture
-def storage_database_url(fresh_database_url: str) -> str:
+def storage_database_url(databases: Databases) -> str:
     """A database of its own: nothing else may change in it meanwhile."""
-    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
-    return fresh_database_url
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.mark.timeout(240)

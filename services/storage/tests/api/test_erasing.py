@@ -138,6 +138,7 @@ async def test_what_a_crash_left_of_a_form_is_found_by_its_lease(
         )
         unit.add(upload)
     half = world.folder / f"{upload.store_key}.part"
+    half.parent.mkdir(exist_ok=True)  # as the store does when something is written there
     half.write_bytes(b"half of it")
     await give_up_expired(world.app.state.work)
     await world.left(0)

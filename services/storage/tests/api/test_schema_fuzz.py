@@ -1,11 +1,10 @@
-import asyncio
-
 import pytest
 
 from services.storage.tests.scenes import scenes
 from services.storage.tests.support import World
 from sharezync_storage.migrations import MIGRATIONS
 from sharezync_testkit.fuzzing import fuzz
+from sharezync_testkit.servers import Databases
 
 # A chunk must have the length of its place, and bring its digest; a part, and its signature.
 UNGUESSABLE = [
@@ -15,10 +14,9 @@ UNGUESSABLE = [
 
 
 @pytest.fixture
-def storage_database_url(fresh_database_url: str) -> str:
+def storage_database_url(databases: Databases) -> str:
     """A database of its own: what is made up here must be in no other test's way."""
-    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
-    return fresh_database_url
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.mark.timeout(240)

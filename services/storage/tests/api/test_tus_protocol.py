@@ -4,6 +4,7 @@ import pytest
 
 from services.storage.tests.tus_service import (  # noqa: F401 - fixtures
     OF_THIS_MODULE,
+    newcomer,
     served,
     stranger,
     tus,

@@ -1,4 +1,4 @@
-"""`python -m sharezync_storage`, that kills itself at a moment that a test has named.
+"""`sharezync_storage serve`, that kills itself at a moment that a test has named.
 
 The file DIE_AT holds a moment, such as `before record 2`: at the second time from then on that
 something is about to be recorded, the process is gone, as by a loss of power but for what the
@@ -7,14 +7,19 @@ it looks more often than every few seconds for what is due: a test waits for tha
 """
 
 import functools
+import multiprocessing
 import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
+
+import pytest
 
 from sharezync_shared.cli import ServiceCommand
 from sharezync_storage.app import create_app
@@ -86,7 +91,14 @@ class Death:
         setattr(owner, name, watched)
 
 
-if __name__ == "__main__":
+def serve(environment: Mapping[str, str], folder: Path, log: Path) -> NoReturn:
+    """Be the service, in a process that was forked for it; all that it prints goes to `log`."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    with log.open("ab") as out:
+        for standard in (1, 2):
+            os.dup2(out.fileno(), standard)
     death = Death(Path(os.environ["DIE_AT"]))
     for method, owners in ASYNCHRONOUS.items():
         for each in owners:
@@ -94,4 +106,22 @@ if __name__ == "__main__":
     death.watch_plain(os, "fdatasync")
     death.watch_plain(os, "link")
     sweeping._POLL_SECONDS = 0.2  # type: ignore[misc]  # as above
-    sys.exit(ServiceCommand("storage", StorageSettings, create_app, MIGRATIONS, {}).main())
+    sys.exit(ServiceCommand("storage", StorageSettings, create_app, MIGRATIONS, {}).main(["serve"]))
+
+
+@functools.cache
+def _forking() -> ForkServerContext:
+    """Return what forks processes from one that has imported all of this: it takes a second."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        forkserver.ensure_running()
+    return context
+
+
+def start(environment: Mapping[str, str], folder: Path, log: Path) -> ForkServerProcess:
+    """Start the service, with these variables and no others."""
+    process = _forking().Process(target=serve, args=(environment, folder, log), daemon=True)
+    process.start()
+    return process

@@ -12,14 +12,14 @@ from services.storage.tests.integration.test_kill import Served, served
 from sharezync_shared.db.database import Database
 from sharezync_shared.ids import UserId, uuid7
 from sharezync_storage.migrations import MIGRATIONS
+from sharezync_testkit.servers import Databases
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 @pytest.fixture
-def migrated_url(fresh_database_url: str) -> str:
+def migrated_url(databases: Databases) -> str:
     """A database with the tables of storage, and nothing of other tests."""
-    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
-    return fresh_database_url
+    return databases.migrated(MIGRATIONS)
 
 
 async def collect(database_url: str, data_dir: Path, *arguments: str) -> tuple[int | None, str]:

@@ -53,10 +53,29 @@ async def test_folders_and_files_are_closed_to_others(tmp_path: Path) -> None:
     try:
         await store.put(file_key(uuid7()), pieces_of(b"kept"))
         modes = modes_in(tmp_path / "files")
-        assert len(modes) > 2 * 256
+        assert len(modes) == 5  # files, uploads, a folder in one of them, the blob, the lock
         assert {path for path, mode in modes.items() if mode & 0o007} == set()
     finally:
         await store.aclose()
+
+
+async def test_folders_are_made_when_something_is_written_there(
+    store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folders() -> set[str]:
+        return {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*/?*/??")}
+
+    key = file_key(uuid7())
+    await store.delete(key)  # as of an upload that ended before its first byte
+    with pytest.raises(NoSuchBlob):
+        await store.size(key)
+    assert folders() == set()
+    blobs = [f"{key.rpartition('/')[0]}/{uuid7().hex}" for _ in range(20)]
+    syncs = counted_syncs(monkeypatch)
+    await asyncio.gather(*(store.put(each, pieces_of(b"kept")) for each in blobs))
+    assert folders() == {f"files/{blobs[0].rpartition('/')[0]}"}
+    assert len(syncs) == 1 + len(blobs)  # the folder's own name once, and each blob's
+    assert [await read(store, each) for each in blobs] == [b"kept"] * len(blobs)
 
 
 async def test_a_folder_is_for_one_process_at_a_time(tmp_path: Path) -> None:
@@ -128,11 +147,13 @@ def counted_syncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_uploads_that_begin_together_share_what_makes_their_names_durable(
     store: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    syncs = counted_syncs(monkeypatch)
     ids = [uuid7() for _ in range(100)]
     plans = [ChunkPlan(upload_key(each, beside=ids[0]), 1000, 1000) for each in ids]
-    await store.begin_chunks(*plans)
-    assert len(syncs) == 1
+    syncs = counted_syncs(monkeypatch)
+    await store.begin_chunks(*plans[:50])
+    assert len(syncs) == 2  # the folder is new: its own name as well
+    await store.begin_chunks(*plans[50:])
+    assert len(syncs) == 3
     await write(store, plans[-1], 0, bytes(1000))
     assert await store.read_chunk(plans[-1], 0, sha256(bytes(1000))) == bytes(1000)
 

@@ -5,13 +5,13 @@ collected nothing is left but the files.
 """
 
 import asyncio
-import contextlib
 import os
 import re
-import sys
+import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -93,34 +93,27 @@ class Storage:
     folder: Path
     more: dict[str, str]
     owner: UserId = field(default_factory=lambda: UserId(uuid7()))
-    process: asyncio.subprocess.Process | None = None
+    process: ForkServerProcess | None = None
     http: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
 
     async def begin(self) -> None:
         """Start it, and wait until it serves."""
         log = self.folder / "log"
         log.write_bytes(b"")
-        with log.open("wb") as out:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, dying_storage.__file__, "serve",
-                env={
-                    "PATH": os.environ["PATH"],
-                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                    "DATABASE_URL": self.url,
-                    "DATA_DIR": str(self.folder),
-                    "SECRET_KEY": SECRET,
-                    "ALGORITHM": "HS256",
-                    "PORT": "0",
-                    "DIE_AT": str(self.folder / "die_at"),
-                    **self.more,
-                },
-                cwd=self.folder,
-                stdout=out,
-                stderr=out,
-            )  # fmt: skip
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": self.url,
+            "DATA_DIR": str(self.folder),
+            "SECRET_KEY": SECRET,
+            "ALGORITHM": "HS256",
+            "PORT": "0",
+            "DIE_AT": str(self.folder / "die_at"),
+            **self.more,
+        }
+        self.process = dying_storage.start(environment, self.folder, log)
         async with asyncio.timeout(60):
             while not (found := re.search(r'"port": (\d+)', log.read_text())):
-                assert self.process.returncode is None, log.read_text()
+                assert self.process.is_alive(), log.read_text()
                 await asyncio.sleep(0.05)
         await self.http.aclose()
         token = TokenIssuer(key=SigningKey.from_secret(SECRET)).access_token(
@@ -135,9 +128,9 @@ class Storage:
     async def end(self) -> None:
         """Kill it, if it lives."""
         await self.http.aclose()
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None:
             self.process.kill()
-            await self.process.wait()
+            await asyncio.to_thread(self.process.join)
 
     def name(self, moment: str) -> None:
         """Say when to die; an empty moment never comes."""
@@ -146,10 +139,8 @@ class Storage:
     async def has_died(self) -> bool:
         """Whether it is dead, or dies soon after the line to it broke."""
         assert self.process is not None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GIVE_UP_SECONDS):
-                await self.process.wait()
-        return self.process.returncode is not None
+        await asyncio.to_thread(self.process.join, GIVE_UP_SECONDS)
+        return not self.process.is_alive()
 
     async def sql(self, statement: str, *given: object) -> list[Any]:
         """Look into the database, or hurry the clock."""
@@ -249,7 +240,7 @@ async def torment(
                 while not await storage.has_died():
                     pass
         assert storage.process is not None
-        assert storage.process.returncode == -9, moment
+        assert storage.process.exitcode == -signal.SIGKILL, moment
         storage.name("")
         await storage.begin()
         await client.resume()

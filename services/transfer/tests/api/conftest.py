@@ -1,6 +1,5 @@
 """The transfer service, running over a real database beside stand-ins for auth and storage."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -24,9 +23,7 @@ def issuer() -> TokenIssuer:
 @pytest.fixture(scope="session")
 def transfer_database_url(databases: Databases) -> str:
     """One migrated database for all tests of this worker: each makes people of its own."""
-    url = databases.new()
-    asyncio.run(MIGRATIONS.upgrade(url))
-    return url
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.fixture

@@ -1,18 +1,16 @@
-import asyncio
-
 import pytest
 
 from services.transfer.tests.support.scenes import scenes
 from services.transfer.tests.support.world import World
+from sharezync_testkit.servers import Databases
 from sharezync_testkit.token_refusals import assert_bad_tokens_are_refused
 from sharezync_transfer.migrations import MIGRATIONS
 
 
 @pytest.fixture
-def transfer_database_url(fresh_database_url: str) -> str:
+def transfer_database_url(databases: Databases) -> str:
     """A database of its own: nothing else may change in it meanwhile."""
-    asyncio.run(MIGRATIONS.upgrade(fresh_database_url))
-    return fresh_database_url
+    return databases.migrated(MIGRATIONS)
 
 
 @pytest.mark.timeout(240)

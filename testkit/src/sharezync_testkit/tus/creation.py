@@ -49,18 +49,18 @@ class TestCreation:
         assert answer.headers["upload-offset"] == answer.headers["upload-length"] == "0"
         assert await tus.content(url) == b""
 
-    async def test_it_becomes_a_file_with_its_name_and_type(self, tus: Tus) -> None:
+    async def test_it_becomes_a_file_with_its_name_and_type(self, newcomer: Tus) -> None:
         said = metadata(filename="Ferien/Köln.png", filetype="image/png")
-        url = await tus.new(3, b"abc", upload_metadata=said)
-        [file] = await tus.files()
+        url = await newcomer.new(3, b"abc", upload_metadata=said)
+        [file] = await newcomer.files()
         assert file["id"] == url.rpartition("/")[2]
         assert (file["name"], file["mime"], file["size_bytes"]) == ("Köln.png", "image/png", 3)
         assert file["sha256"] is not None
 
-    async def test_other_names_of_name_and_type_are_understood(self, tus: Tus) -> None:
-        await tus.new(1, b"a", upload_metadata=metadata(name="a.txt", type="text/plain"))
-        await tus.new(1, b"a", upload_metadata=metadata(name="b.txt", mime="text/html"))
-        files = [(file["name"], file["mime"]) for file in await tus.files()]
+    async def test_other_names_of_name_and_type_are_understood(self, newcomer: Tus) -> None:
+        await newcomer.new(1, b"a", upload_metadata=metadata(name="a.txt", type="text/plain"))
+        await newcomer.new(1, b"a", upload_metadata=metadata(name="b.txt", mime="text/html"))
+        files = [(file["name"], file["mime"]) for file in await newcomer.files()]
         assert files == [("b.txt", "text/html"), ("a.txt", "text/plain")]
 
 
@@ -191,13 +191,15 @@ class TestCreationWithUpload:
         answer = await tus.create(5, b"hello", content_type="text/plain")
         assert (answer.status_code, code_of(answer)) == (415, "not-an-offset-stream")
 
-    async def test_what_is_refused_was_never_begun(self, tus: Tus) -> None:
-        before = await tus.usage()
-        answer = await tus.create(3, b"hello")
+    async def test_what_is_refused_was_never_begun(self, newcomer: Tus) -> None:
+        before = await newcomer.usage()
+        answer = await newcomer.create(3, b"hello")
         assert answer.status_code in {413, 422}
-        wrong = await tus.create(5, b"hello", upload_checksum="sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+        wrong = await newcomer.create(
+            5, b"hello", upload_checksum="sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA="
+        )
         assert (wrong.status_code, code_of(wrong)) == (460, "checksum-mismatch")
-        assert await tus.usage() == before
+        assert await newcomer.usage() == before
 
     async def test_expect_100_continue_gives_early_feedback(self, tus: Tus) -> None:
         said = {

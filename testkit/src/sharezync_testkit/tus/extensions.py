@@ -90,20 +90,20 @@ class TestTermination:
         assert {answer.status_code for answer in answers} <= {404, 410}
         assert not any("upload-offset" in answer.headers for answer in answers)
 
-    async def test_the_associated_resources_should_be_freed(self, tus: Tus) -> None:
-        before = await tus.usage()
-        url = await tus.new(10, b"hello")
-        assert await tus.usage() != before
-        await tus.ask("DELETE", url)
-        assert await tus.usage() == before
+    async def test_the_associated_resources_should_be_freed(self, newcomer: Tus) -> None:
+        before = await newcomer.usage()
+        url = await newcomer.new(10, b"hello")
+        assert await newcomer.usage() != before
+        await newcomer.ask("DELETE", url)
+        assert await newcomer.usage() == before
 
-    async def test_a_completed_upload_is_terminated_with_its_file(self, tus: Tus) -> None:
-        before = await tus.usage()
-        url = await tus.new(5, b"hello")
-        assert (await tus.ask("DELETE", url)).status_code == 204
-        assert (await tus.head(url)).status_code in {404, 410}
-        assert await tus.files() == []
-        assert await tus.usage() == before
+    async def test_a_completed_upload_is_terminated_with_its_file(self, newcomer: Tus) -> None:
+        before = await newcomer.usage()
+        url = await newcomer.new(5, b"hello")
+        assert (await newcomer.ask("DELETE", url)).status_code == 204
+        assert (await newcomer.head(url)).status_code in {404, 410}
+        assert await newcomer.files() == []
+        assert await newcomer.usage() == before
 
     async def test_what_was_never_there_is_404(self, tus: Tus) -> None:
         assert (await tus.ask("DELETE", NOBODYS)).status_code == 404
@@ -184,14 +184,16 @@ class TestConcatenation:
         answer = await tus.create(content=b"x", upload_concat=f"final;{part}")
         assert (answer.status_code, code_of(answer)) == (403, "final-upload")
 
-    async def test_metadata_of_parts_shall_not_be_transferred(self, tus: Tus) -> None:
-        part = await tus.part(b"hello", upload_metadata=metadata(filename="part.bin", secret="x"))
-        plain = await tus.new(upload_concat=f"final;{part}")
-        assert "upload-metadata" not in (await tus.head(plain)).headers
+    async def test_metadata_of_parts_shall_not_be_transferred(self, newcomer: Tus) -> None:
+        part = await newcomer.part(
+            b"hello", upload_metadata=metadata(filename="part.bin", secret="x")
+        )
+        plain = await newcomer.new(upload_concat=f"final;{part}")
+        assert "upload-metadata" not in (await newcomer.head(plain)).headers
         said = metadata(filename="whole.txt")
-        named = await tus.new(upload_concat=f"final;{part}", upload_metadata=said)
-        assert (await tus.head(named)).headers["upload-metadata"] == said
-        assert [file["name"] for file in await tus.files()] == ["whole.txt", "file"]
+        named = await newcomer.new(upload_concat=f"final;{part}", upload_metadata=said)
+        assert (await newcomer.head(named)).headers["upload-metadata"] == said
+        assert [file["name"] for file in await newcomer.files()] == ["whole.txt", "file"]
 
     async def test_parts_may_be_used_multiple_times(self, tus: Tus) -> None:
         ab, cd = await tus.part(b"ab"), await tus.part(b"cd")
@@ -200,10 +202,10 @@ class TestConcatenation:
         assert await tus.content(first) == b"abcdab"
         assert await tus.content(second) == b"cdab"
 
-    async def test_parts_are_not_processed_until_they_are_concatenated(self, tus: Tus) -> None:
-        part = await tus.part(b"hello")
-        assert await tus.files() == []
-        answer = await tus.http.get(f"/v1/files/{part.rpartition('/')[2]}/content")
+    async def test_parts_are_not_processed_until_they_are_concatenated(self, newcomer: Tus) -> None:
+        part = await newcomer.part(b"hello")
+        assert await newcomer.files() == []
+        answer = await newcomer.http.get(f"/v1/files/{part.rpartition('/')[2]}/content")
         assert answer.status_code == 404
 
     async def test_parts_that_are_not_complete_make_no_final_upload(self, tus: Tus) -> None:

@@ -12,16 +12,18 @@ DATA = os.urandom(21 * MIB + 77)
 
 
 class TestLargeOnes:
-    async def test_requests_end_where_they_like_and_segments_are_joined(self, tus: Tus) -> None:
-        url = await tus.new(len(DATA))
+    async def test_requests_end_where_they_like_and_segments_are_joined(
+        self, newcomer: Tus
+    ) -> None:
+        url = await newcomer.new(len(DATA))
         offset = 0
         for size in (1, 5 * MIB - 1, 3 * MIB, 7, 9 * MIB, len(DATA)):
-            answer = await tus.patch(url, offset, DATA[offset : offset + size])
+            answer = await newcomer.patch(url, offset, DATA[offset : offset + size])
             assert answer.status_code == 204, answer.text
             offset = min(offset + size, len(DATA))
             assert answer.headers["upload-offset"] == str(offset)
-        await tus.became(url, DATA)
-        [file] = await tus.files()
+        await newcomer.became(url, DATA)
+        [file] = await newcomer.files()
         assert file["sha256"] == hashlib.sha256(DATA).hexdigest()
 
     async def test_what_came_of_a_broken_body_counts_to_the_byte(self, tus: Tus) -> None:

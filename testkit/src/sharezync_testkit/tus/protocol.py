@@ -49,14 +49,16 @@ class TestTheVersion:
             assert answer.headers["tus-version"] == VERSION
         assert (await tus.ask("HEAD", url, tus_resumable=said)).status_code == 412
 
-    async def test_the_server_must_not_process_a_request_of_another_version(self, tus: Tus) -> None:
-        url = await tus.new(3)
-        before = await tus.usage()
-        await tus.patch(url, 0, b"abc", tus_resumable="0.2.2")
-        await tus.ask("DELETE", url, tus_resumable="0.2.2")
-        await tus.create(3, tus_resumable="0.2.2")
-        assert await tus.offset(url) == 0
-        assert await tus.usage() == before
+    async def test_the_server_must_not_process_a_request_of_another_version(
+        self, newcomer: Tus
+    ) -> None:
+        url = await newcomer.new(3)
+        before = await newcomer.usage()
+        await newcomer.patch(url, 0, b"abc", tus_resumable="0.2.2")
+        await newcomer.ask("DELETE", url, tus_resumable="0.2.2")
+        await newcomer.create(3, tus_resumable="0.2.2")
+        assert await newcomer.offset(url) == 0
+        assert await newcomer.usage() == before
 
 
 class TestOptions:
@@ -236,12 +238,12 @@ class TestPatch:
         assert (answer.status_code, code_of(answer)) == (404, "not-found")
         assert "upload-offset" not in answer.headers
 
-    async def test_more_than_the_length_is_refused(self, tus: Tus) -> None:
-        url = await tus.new(3)
-        answer = await tus.patch(url, 0, b"abcdef")
+    async def test_more_than_the_length_is_refused(self, newcomer: Tus) -> None:
+        url = await newcomer.new(3)
+        answer = await newcomer.patch(url, 0, b"abcdef")
         assert answer.status_code in {413, 422}
         code_of(answer)
-        assert (await tus.files()) == []
+        assert (await newcomer.files()) == []
 
     async def test_as_much_as_possible_of_a_broken_body_should_be_stored(self, tus: Tus) -> None:
         content = bytes(range(256)) * 1000
