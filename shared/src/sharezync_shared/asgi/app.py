@@ -44,7 +44,6 @@ def create_service_app(
     ready_checks: Mapping[str, ReadyCheck],
     metrics: HttpMetrics | None = None,
     max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
-    access_log: bool = False,
     realtime: Realtime | None = None,
     tags: Mapping[str, str] | None = None,
     fields: Mapping[str, str] | None = None,
@@ -85,7 +84,6 @@ def create_service_app(
         service=name,
         metrics=metrics or HttpMetrics(registry),
         max_body_bytes=max_body_bytes,
-        access_log=access_log,
     )
     app.openapi = lambda: _openapi(app, realtime, fields or {})  # type: ignore[method-assign]  # FastAPI's documented way
     return app

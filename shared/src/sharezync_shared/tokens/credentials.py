@@ -16,6 +16,8 @@ from sharezync_shared.tokens.claims import service_name
 
 # Before the second and the third attempt: a restart of auth is survived, an outage reported soon.
 _PAUSES_SECONDS = (0.1, 0.5)
+_RENEW_BEFORE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 5.0
 
 
 class CredentialsUnavailable(httpx.RequestError):
@@ -60,16 +62,12 @@ class ServiceCredentials:
         *,
         service: str,
         secret: str,
-        renew_before_seconds: float = 60,
-        timeout_seconds: float = 5,
         monotonic: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._service = service_name(service)
         self._secret = secret
-        self._renew_before_seconds = renew_before_seconds
-        self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
         self._pause = pause
         self._cached: _CachedToken | None = None
@@ -92,7 +90,7 @@ class ServiceCredentials:
             if cached is None or now >= cached.ends_at:
                 raise
             # Others shall not each wait for auth while this one is good.
-            renew_at = min(cached.ends_at, now + self._timeout_seconds)
+            renew_at = min(cached.ends_at, now + _TIMEOUT_SECONDS)
             self._cached = replace(cached, renew_at=renew_at)
             return cached.token
 
@@ -129,7 +127,7 @@ class ServiceCredentials:
             "client_id": self._service,
             "client_secret": self._secret,
         }
-        async with asyncio.timeout(self._timeout_seconds):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             response = await self._client.send(
                 self._client.build_request("POST", "/token", data=form),
                 auth=None,  # this is where the client's credentials would come from
@@ -144,6 +142,6 @@ class ServiceCredentials:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CredentialsUnavailable("auth's answer holds no token") from error
         # A token that lives shortly is still used for half its life.
-        margin = min(self._renew_before_seconds, answer.expires_in / 2)
+        margin = min(_RENEW_BEFORE_SECONDS, answer.expires_in / 2)
         ends_at = asked_at + answer.expires_in
         return _CachedToken(answer.access_token, ends_at - margin, ends_at)

@@ -46,13 +46,11 @@ class Revocations:
         self,
         *,
         access_lifetime_seconds: float = 600,
-        leeway_seconds: float = LEEWAY_SECONDS,
         clock: Clock = time.time,
     ) -> None:
         self.lifetime_seconds = access_lifetime_seconds
-        self._leeway_seconds = leeway_seconds
         # Twice: auth's clock may be ahead of ours, and an ended token is honoured a little longer.
-        self._keep_seconds = access_lifetime_seconds + 2 * leeway_seconds
+        self._keep_seconds = access_lifetime_seconds + 2 * LEEWAY_SECONDS
         self._clock = clock
         # Both in the order in which entries end, as all live equally long: pruning is popping.
         self._sessions: dict[SessionId, float] = {}
@@ -77,7 +75,7 @@ class Revocations:
         """
         now = self._clock()
         self._prune(now)
-        refused_until = now + self._leeway_seconds if not_before is None else not_before
+        refused_until = now + LEEWAY_SECONDS if not_before is None else not_before
         before, _ = self._users.pop(user_id, (refused_until, 0))
         self._users[user_id] = (max(before, refused_until), now + self._keep_seconds)
 
@@ -137,19 +135,15 @@ class TokenVerifier:
         issuer: str,
         audience: str,
         revocations: Revocations,
-        internal_audience: str = INTERNAL_AUDIENCE,
         clock: Clock = time.time,
-        leeway_seconds: float = LEEWAY_SECONDS,
         remember_seconds: float = 60,
         remember_count: int = 10_000,
     ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
-        self._internal_audience = internal_audience
         self._revocations = revocations
         self._clock = clock
-        self._leeway_seconds = leeway_seconds
         self._remember_seconds = remember_seconds
         self._users: _Verified[Identity] = _Verified(remember_count)
         self._services: _Verified[ServiceIdentity] = _Verified(remember_count)
@@ -198,7 +192,7 @@ class TokenVerifier:
             raise _invalid()
         service = self._services.get(digest, self._clock())
         if service is None:
-            claims = await self._claims(token, self._internal_audience, ())
+            claims = await self._claims(token, INTERNAL_AUDIENCE, ())
             try:
                 service = service_identity_of(claims)
             except BadClaims as error:
@@ -252,9 +246,9 @@ class TokenVerifier:
             raise _invalid()
         expires, issued, not_before = times
         now = self._clock()
-        if expires <= now - self._leeway_seconds:
+        if expires <= now - LEEWAY_SECONDS:
             raise _invalid("The token has expired")
-        if max(issued, not_before) > now + self._leeway_seconds:
+        if max(issued, not_before) > now + LEEWAY_SECONDS:
             raise _invalid("The token is not valid yet")
 
 
