@@ -1,7 +1,7 @@
 """What an address on the network is counted as, wherever something is counted by address."""
 
 from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -10,6 +10,7 @@ UNKNOWN: Final = "unknown"
 """The address of a client that has none, such as one on a unix socket."""
 
 _REMEMBERED: Final = 4096  # addresses; parsing one costs more than all else here
+_NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1: IPv4 as a translator shows it
 _V6_SITE_BITS: Final = 64  # what one customer is usually given; a single address means nothing
 
 
@@ -36,4 +37,6 @@ def bucket_of(address: str) -> str:
         return str(parsed)
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
+    if parsed in _NAT64:
+        return str(IPv4Address(int(parsed) & 0xFFFFFFFF))
     return str(IPv6Network((int(parsed), _V6_SITE_BITS), strict=False))

@@ -121,7 +121,7 @@ class OutgoingWatch:
             self._readers[connection] = _Reader(taken, now, taken, now, seen.waiting_bytes)
         elif taken == reader.taken_bytes:
             reader.waiting_bytes = seen.waiting_bytes
-            pauses = seen.has_all and connection.is_half_closed
+            pauses = seen.has_all and is_half_closed
             limit = settings.half_closed_pause_seconds if pauses else settings.stall_seconds
             if now - reader.at >= limit:
                 reset(connection.transport)

@@ -137,6 +137,19 @@ async def test_who_closes_in_a_pause_of_the_answer_has_gone() -> None:
 
 
 @linux
+async def test_who_closes_behind_a_request_that_waits_has_gone_as_well() -> None:
+    app, loop = Pausing(), asyncio.get_running_loop()
+    bounds: dict[str, Any] = {"stall_seconds": 3600, "half_closed_pause_seconds": 0.2}
+    async with serving(plain_asgi(http=app), **bounds) as served:
+        async with hung(served) as raw:
+            await loop.sock_sendall(raw, GET * 2)
+            while b"so far" not in await loop.sock_recv(raw, MIB):
+                pass
+        await asyncio.wait_for(app.over.wait(), GIVE_UP_SECONDS)
+        await until_all_are_gone(served)
+
+
+@linux
 @pytest.mark.parametrize("pipelined", [GET, GET * 2], ids=["half closed", "not read from"])
 async def test_a_reset_is_noticed_where_nobody_reads_or_writes(pipelined: bytes) -> None:
     app = Pausing()
