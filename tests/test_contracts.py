@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -18,6 +19,7 @@ from sharezync_shared.calls.client import ServiceClient
 from sharezync_shared.calls.operations import Operation
 from sharezync_shared.calls.serving import serve
 from sharezync_shared.contracts import acquaintances, auth, chat, storage, streams, transfer
+from sharezync_shared.events.contracts import published_by
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import install_problem_handlers
 from sharezync_shared.streams.frames import Control
@@ -205,3 +207,18 @@ def test_who_serves_something_else_than_is_declared_fails_at_import() -> None:
     for handler in (another_answer, no_request):
         with pytest.raises(TypeError, match=handler.__name__):
             serve(APIRouter(), GET, summary="Get a thing")(handler)
+
+
+# --- facts ----------------------------------------------------------------------------------------
+
+
+def test_a_fact_may_be_missed_if_no_service_consumes_it() -> None:
+    consumed = {
+        event
+        for service in OWNERS
+        for event in import_module(f"sharezync_{service}.consumers").CONSUMERS
+    }
+    published = {event for service in OWNERS for event in published_by(service)}
+    assert consumed <= published
+    assert {event for event in published if event.may_be_missed} == published - consumed
+    assert published_by("gateway") == []

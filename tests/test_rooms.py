@@ -62,8 +62,8 @@ OWN: Final = {
     "transfer": {"cutting"},
     "storage": {"auditing", "keys", "passwords", "signatures", "stores"},
     "gateway": {
-        "addresses", "asyncapi", "gateway_app", "lifespan", "middleware", "openapi", "pages",
-        "proxy", "rate_limits", "realtime", "redis_hit_counter", "route_limits", "routes",
+        "addresses", "asyncapi", "gateway_app", "health", "lifespan", "middleware", "openapi",
+        "pages", "proxy", "rate_limits", "realtime", "redis_hit_counter", "route_limits", "routes",
         "routing", "transfers",
     },
 }  # fmt: skip

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Run before the broker starts, each time: a login for each service, which declares and reads its own
-# queues and publishes under its own name, and `admin` for people. Then run the given command.
+# queues and publishes under its own name, and `admin` for people; and the limits of queues, from
+# policies.json beside this file. Then run the given command.
 set -eu
 
 folder=${RABBITMQ_CONFIG_FOLDER:-/etc/rabbitmq}
@@ -32,7 +33,7 @@ permission() { # USER CONFIGURE WRITE READ
 permissions() {
     printf '{"user": "admin", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}'
     # What all services declare, so that the first one may come first.
-    exchanges='sharezync\\.(events|unrouted|realtime)'
+    exchanges='sharezync\\.(events|unrouted|ignored|realtime)'
     for service in auth chat transfer storage; do
         own="$service\\\\.events(\\\\..+)?"
         # Dead letters of a queue leave by the default exchange: whoever declares such a queue must
@@ -59,8 +60,9 @@ topics() {
 
 mkdir -p "$folder/conf.d"
 users=$(users) # by itself, so that what fails in it ends the script
-printf '{"vhosts": [{"name": "/"}],\n"users": [%s],\n"permissions": [%s],\n"topic_permissions": [%s]}\n' \
-    "$users" "$(permissions)" "$(topics)" >"$folder/logins.json"
+policies=$(sed '1d;$d' "${0%/*}/policies.json")
+printf '{"vhosts": [{"name": "/"}],\n"users": [%s],\n"permissions": [%s],\n"topic_permissions": [%s],\n%s}\n' \
+    "$users" "$(permissions)" "$(topics)" "$policies" >"$folder/logins.json"
 printf 'load_definitions = %s/logins.json\n' "$folder" >"$folder/conf.d/20-logins.conf"
 if [ "$(id -u)" = 0 ] && id rabbitmq >/dev/null 2>&1; then
     chown rabbitmq "$folder/logins.json" "$folder/conf.d/20-logins.conf"

@@ -13,6 +13,7 @@ import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
 from deploy.tests.fleet import PORTS, ROOT, WITH_DATABASE
+from sharezync_shared.events.amqp.policies import POLICIES
 from sharezync_shared.events.bus import BusUnavailable, Envelope
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.ids import uuid7
@@ -53,10 +54,60 @@ def url(virtual_hosts: VirtualHosts, fresh_amqp_url: str, tmp_path: Path) -> str
     given = json.loads(definitions(tmp_path))
     name = urlsplit(fresh_amqp_url).path.lstrip("/")
     del given["vhosts"]
-    for permission in (*given["permissions"], *given["topic_permissions"]):
-        permission["vhost"] = name
+    for each in (*given["permissions"], *given["topic_permissions"], *given["policies"]):
+        each["vhost"] = name
     virtual_hosts.import_definitions(json.dumps(given).encode())
     return fresh_amqp_url
+
+
+def test_the_limits_of_queues_are_those_of_the_product(tmp_path: Path) -> None:
+    expected = [{"vhost": "/", "name": each.name, **each.document()} for each in POLICIES]
+    assert json.loads(definitions(tmp_path))["policies"] == expected
+
+
+async def test_a_limit_is_changed_while_the_queue_is_used(
+    url: str, virtual_hosts: VirtualHosts
+) -> None:
+    """The queue of the unrouted keeps as many as the policy says, before and after."""
+    bus = RabbitMQBus(url)
+    await bus.start()
+    try:
+        vhost = urlsplit(url).path.lstrip("/")
+        for limit in (3, 5):
+            policy = {
+                "vhost": vhost,
+                "name": "mine",
+                "pattern": r"^sharezync\.unrouted$",
+                "definition": {"max-length": limit},
+                "priority": 1,  # above ours
+                "apply-to": "queues",
+            }
+            virtual_hosts.import_definitions(json.dumps({"policies": [policy]}).encode())
+            async with asyncio.timeout(GIVE_UP_SECONDS):
+                depth = 0
+                while depth != limit:
+                    await bus.publish([_unrouted() for _ in range(7)])
+                    depth = await _depth(url, "sharezync.unrouted")
+    finally:
+        await bus.aclose()
+
+
+def _unrouted() -> Envelope:
+    return Envelope(
+        id=uuid7(),
+        source="/auth",
+        type="auth.nobody.listens.v1",
+        subject="",
+        time=datetime.now(UTC),
+        data=b"{}",
+    )
+
+
+async def _depth(url: str, queue: str) -> int:
+    connection = await aio_pika.connect(url)
+    async with connection, connection.channel() as channel:
+        found = await channel.declare_queue(queue, passive=True)
+        return found.declaration_result.message_count or 0
 
 
 def as_service(url: str, service: str) -> str:

@@ -1,7 +1,7 @@
 """A fleet with two of each service that several replicas of make harder, for the whole suite.
 
-gateway-0 calls auth-0 and chat-0, gateway-1 calls auth-1 and chat-1 and reaches the broker by a
-line that a test can cut.
+gateway-0 calls auth-0 and chat-0, gateway-1 calls auth-1 and chat-1. It reaches the broker by a
+line that a test can cut, and all others by another one.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -61,6 +61,12 @@ def line(amqp_url: str) -> Iterator[BrokerLine]:
 
 
 @pytest.fixture(scope="session")
+def line_of_others(amqp_url: str) -> Iterator[BrokerLine]:
+    with BrokerLine(amqp_url) as line:
+        yield line
+
+
+@pytest.fixture(scope="session")
 def database_of_fleet(databases: Databases) -> str:
     # That a fleet migrates an empty one is shown by the one of the black-box suite.
     return databases.migrated(AUTH, CHAT, STORAGE, TRANSFER)
@@ -73,12 +79,12 @@ def fleet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def running_fleet(
-    fleet_folder: Path, database_of_fleet: str, amqp_url: str, line: BrokerLine
+    fleet_folder: Path, database_of_fleet: str, line_of_others: BrokerLine, line: BrokerLine
 ) -> Iterator[DrilledFleet]:
     fleet = DrilledFleet(
         fleet_folder,
         counts={"gateway": 2, "auth": 2, "chat": 2},
-        amqp_url=amqp_url,
+        amqp_url=line_of_others.url,
         database_url=database_of_fleet,
         secret_key=SECRET_KEY,
         environment=GENEROUS | IN_A_HURRY,
@@ -89,10 +95,13 @@ def running_fleet(
 
 
 @pytest.fixture
-def fleet(running_fleet: DrilledFleet, line: BrokerLine) -> Iterator[DrilledFleet]:
+def fleet(
+    running_fleet: DrilledFleet, line: BrokerLine, line_of_others: BrokerLine
+) -> Iterator[DrilledFleet]:
     """The fleet, whole; what a test breaks is mended for the next."""
     yield running_fleet
     line.restore()
+    line_of_others.restore()
     for replica in running_fleet.dead():
         running_fleet.restart(replica.name, replica.number)
 

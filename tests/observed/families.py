@@ -29,8 +29,6 @@ ELSEWHERE: Final[Mapping[str, frozenset[str]]] = {
     "rabbitmq_process_resident_memory_bytes": frozenset(),
     "rabbitmq_alarms_memory_used_watermark": frozenset(),
     "rabbitmq_alarms_free_disk_space_watermark": frozenset(),
-    # Of a change that is under way: its alert is silent where nobody shows it.
-    "sharezync_dependency_up": frozenset({"service", "dependency"}),
 }
 """What we ask for and don't show, by name, with its labels."""
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from sharezync_embedded.broker_policies import set_policies
 from sharezync_embedded.occupancy import Occupancy
 from sharezync_embedded.processes import (
     ProcessIdentity,
@@ -29,6 +30,7 @@ _NODE = "sharezync@localhost"  # "localhost" resolves on every machine, a host n
 USER = "sharezync"
 START_TIMEOUT_SECONDS = 120.0
 _STOP_TIMEOUT_SECONDS = 30.0
+_POLICIES_TIMEOUT_SECONDS = 30.0
 _EPMD_TIMEOUT_SECONDS = 5.0
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1, 4.2.2
 
@@ -92,6 +94,10 @@ class OwnBroker(Broker, ABC):
         with self._occupancy.starting(keep=keep, timeout_seconds=self._lock_timeout_seconds):
             login = self._find_running() or self._launch()
         self.management_url = f"http://{USER}:{login.password}@127.0.0.1:{login.management_port}"
+        try:
+            set_policies(self.management_url, timeout_seconds=_POLICIES_TIMEOUT_SECONDS)
+        except OSError as error:
+            raise BrokerFailed(f"the broker's HTTP API takes no policies: {error}") from error
         return login.url
 
     def stop(self, *, force: bool = False) -> bool:

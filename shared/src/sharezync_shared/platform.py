@@ -19,6 +19,7 @@ from sharezync_shared.calls.client import Client, Credentials
 from sharezync_shared.calls.connector import AgingConnector
 from sharezync_shared.calls.transports import GuardedTransport, HttpxTransport
 from sharezync_shared.events.bus import Bus
+from sharezync_shared.events.contracts import published_by
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
 from sharezync_shared.server import Draining
@@ -117,7 +118,12 @@ def key_source(settings: Settings) -> KeySource | None:
 def make_bus(settings: Settings, name: str, registry: CollectorRegistry) -> Bus:
     """Return the bus that the settings ask for."""
     if settings.amqp_url:
-        return RabbitMQBus(settings.amqp_url, name=f"sharezync-{name}", registry=registry)
+        return RabbitMQBus(
+            settings.amqp_url,
+            name=f"sharezync-{name}",
+            registry=registry,
+            publishes=published_by(name),
+        )
     return LocalBus(registry=registry)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
-from sharezync_shared.asgi.app import ReadyCheck, create_service_app
+from sharezync_shared.asgi.app import create_service_app
 from sharezync_shared.background import Periodic
 from sharezync_shared.calls.client import is_unanswered
 from sharezync_shared.costly import CostlyReads
@@ -25,6 +25,7 @@ from sharezync_shared.events.bus import BusUnavailable, Envelope, NotNow, Perman
 from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.inbox import prune as prune_inbox
 from sharezync_shared.events.relay import Relay
+from sharezync_shared.health import Dependency, Health
 from sharezync_shared.platform import Platform
 from sharezync_shared.settings import Settings
 from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
@@ -113,7 +114,7 @@ class ServiceCore:
         routers: Sequence[APIRouter],
         consumers: Mapping[type[Event], Consumer] | None = None,
         resources: Sequence[Callable[[], AbstractAsyncContextManager[object]]] = (),
-        ready_checks: Mapping[str, ReadyCheck] | None = None,
+        dependencies: Mapping[str, Dependency] | None = None,
         max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
         realtime: Realtime | None = None,
         tags: Mapping[str, str] | None = None,
@@ -123,11 +124,18 @@ class ServiceCore:
 
         `consumers` maps each event that the service reacts to on the function that does.
         `resources` are asynchronous context managers entered after the database and left before
-        it. `realtime` is what the service says on sockets. `tags` and `fields` describe the API, as
+        it. `dependencies` are those that the service has beside its database and the broker.
+        `realtime` is what the service says on sockets. `tags` and `fields` describe the API, as
         in `create_service_app`. The application's `state` carries `core`, `work`, `costly`,
         `verifier` and `settings`.
         """
         self._consumers = dict(consumers or {})
+        health = Health(
+            self.name,
+            {**self._dependencies(), **(dependencies or {})},
+            self.platform.registry,
+            gates={"draining": lambda: self.platform.draining.staying},
+        )
 
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -142,6 +150,7 @@ class ServiceCore:
                 await self._consume()
                 stack.push_async_callback(self.platform.aclose)
                 await self.platform.start()
+                await stack.enter_async_context(health.running())
                 for act, name, every_seconds in (
                     (self._prune, "prune", _HOUR_SECONDS),
                     (self._refresh_epoch, "epoch", HEARTBEAT_SECONDS),
@@ -157,11 +166,7 @@ class ServiceCore:
             lifespan=lifespan,
             registry=self.platform.registry,
             routers=routers,
-            ready_checks={
-                "staying": self.platform.draining.staying,
-                "database": self.database.ready,
-                **(ready_checks or {}),
-            },
+            health=health,
             metrics=self.platform.http_metrics,
             max_body_bytes=max_body_bytes,
             realtime=realtime,
@@ -205,6 +210,27 @@ class ServiceCore:
             for name, act in tasks.items():
                 await stack.enter_async_context(self.periodic(act, name, every_seconds))
             yield
+
+    def _dependencies(self) -> dict[str, Dependency]:
+        async def finds_broker() -> bool:
+            return self.platform.bus.ready
+
+        return {
+            "database": Dependency(
+                check=self.database.answers,
+                degraded="Requests are refused with 503",
+                needed_to_start=True,
+            ),
+            "broker": Dependency(
+                check=finds_broker,
+                degraded="Gateways ask for events each second; other services hear of facts later",
+                from_memory=True,
+            ),
+        }
+
+    def is_publishing(self) -> bool:
+        """Return whether what is committed now can be published at once."""
+        return self.platform.bus.ready
 
     async def _consume(self) -> None:
         if not self._consumers:

@@ -17,6 +17,7 @@ from sharezync_shared.db.database import Database
 from sharezync_shared.db.outages import Outages, install_outage_handlers
 from sharezync_shared.problems import install_problem_handlers
 from sharezync_testkit.chaos import ChaosProxy
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -76,6 +77,35 @@ async def test_a_server_that_hangs_is_not_waited_for_to_say_goodbye(
     proxy.black_hole()
     assert (await http.get("/orm")).status_code == 503
     assert waited == []
+
+
+async def test_a_probe_waits_behind_no_request(fresh_database_url: str) -> None:
+    database = Database(fresh_database_url, "public", pool_size=1)
+    try:
+        async with (
+            (await database.pool()).acquire(),
+            database.engine.connect(),  # and those beyond the pool's size
+            asyncio.timeout(GIVE_UP_SECONDS),
+        ):
+            assert await database.answers()
+    finally:
+        await database.aclose()
+
+
+async def test_a_probe_finds_its_way_back(proxy: ChaosProxy, fresh_database_url: str) -> None:
+    url = httpx.URL(fresh_database_url)
+    database = Database(f"postgresql://{url.username}@127.0.0.1:{proxy.port}{url.path}", "public")
+    try:
+        assert await database.answers()
+        proxy.black_hole()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await database.answers()
+        proxy.heal()
+        assert await database.answers()
+    finally:
+        proxy.heal()
+        await database.aclose()
 
 
 async def test_a_connection_that_was_closed_is_not_given_out(fresh_database_url: str) -> None:

@@ -11,7 +11,14 @@ from sharezync_shared.contracts.streams import Replay, ReplayFrom
 from sharezync_shared.db.bulk_insert import Compound
 from sharezync_shared.sizes import MAX_REPLAY_BYTES
 from sharezync_shared.streams.frames import Control
-from sharezync_shared.streams.log import IF_APPENDED, REPLAY_LIMIT, Entry, StreamPosition
+from sharezync_shared.streams.log import (
+    CHANGES_LIMIT,
+    IF_APPENDED,
+    REPLAY_AGE,
+    REPLAY_LIMIT,
+    Entry,
+    StreamPosition,
+)
 from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 STREAM = "channel:1"
@@ -70,6 +77,53 @@ async def test_replay_goes_on_after_a_position_or_says_reset(
     found = await replay(notes, after, epoch=epoch)
     assert (found.reset, found.seqs) == (reset, seqs)
     assert found.head == 3
+
+
+async def changes(
+    notes: Notes, after: dict[str, int], *, now: datetime = NOW
+) -> tuple[dict[str, int], list[tuple[str, int]]]:
+    """Return what is new in many streams: the heads, and where the frames belong."""
+    async with (await notes.database.pool()).acquire() as connection:
+        heads, frames = await notes.streams.changes(connection, after, now)
+    return heads, [(frame.stream, frame.seq) for frame in frames]
+
+
+async def test_what_is_new_in_many_streams_comes_at_once(notes: Notes) -> None:
+    await append(notes, *entries(3), *entries(2, "channel:2"), *entries(1, "channel:3"))
+    heads, places = await changes(notes, {STREAM: 1, "channel:2": 2, "channel:3": 0, "none": 0})
+    assert heads == {STREAM: 3, "channel:3": 1}
+    assert places == [(STREAM, 2), (STREAM, 3), ("channel:3", 1)]
+    assert await changes(notes, {STREAM: 9}) == ({}, [])  # ahead of us: `replay` says what it is
+
+
+async def test_of_a_stream_that_is_too_far_behind_only_the_head_is_told(notes: Notes) -> None:
+    await append(notes, *entries(REPLAY_LIMIT + 1), *entries(1, "channel:2"))
+    heads, places = await changes(notes, {STREAM: 0, "channel:2": 0})
+    assert heads == {STREAM: REPLAY_LIMIT + 1, "channel:2": 1}
+    assert places == [("channel:2", 1)]
+
+
+async def test_old_frames_are_left_to_replay(notes: Notes) -> None:
+    await append(notes, *entries(1), at=NOW - 2 * REPLAY_AGE)
+    await append(notes, *entries(1))
+    assert await changes(notes, {STREAM: 0}) == ({STREAM: 2}, [])
+    assert await changes(notes, {STREAM: 1}) == ({STREAM: 2}, [(STREAM, 2)])
+
+
+async def test_an_answer_about_many_streams_has_bounds(notes: Notes) -> None:
+    count = CHANGES_LIMIT // REPLAY_LIMIT + 1
+    streams = [f"channel:{number}" for number in range(count)]
+    for stream in streams:
+        await append(notes, *entries(REPLAY_LIMIT, stream))
+    heads, places = await changes(notes, dict.fromkeys(streams, 0))
+    assert len(heads) == count
+    assert len(places) == CHANGES_LIMIT
+
+    large = b'{"text":"%s"}' % bytes(b"x" * (MAX_REPLAY_BYTES // 4))
+    await append(notes, *(Entry("channel:large", "note.taken", large) for _ in range(5)))
+    heads, places = await changes(notes, {"channel:large": 0})
+    assert heads == {"channel:large": 5}
+    assert places == [("channel:large", seq) for seq in (1, 2, 3)]
 
 
 async def test_who_is_too_far_behind_is_reset(notes: Notes) -> None:

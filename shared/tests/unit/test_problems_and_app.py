@@ -1,6 +1,6 @@
 """Every error of an application is a problem document, the framework's own included."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
 from sharezync_shared.asgi.app import create_service_app
+from sharezync_shared.health import Dependency, Health
 from sharezync_shared.problems import Conflict, NotFound, ProblemKind, problems
 
 
@@ -49,6 +50,10 @@ def verdict() -> dict[str, bool]:
     return {"database": True}
 
 
+def needed(check: Callable[[], Awaitable[bool]]) -> Dependency:
+    return Dependency(check=check, degraded="all", needed_to_start=True)
+
+
 @pytest.fixture
 def app(registry: CollectorRegistry, verdict: dict[str, bool]) -> FastAPI:
     @asynccontextmanager
@@ -66,7 +71,7 @@ def app(registry: CollectorRegistry, verdict: dict[str, bool]) -> FastAPI:
         lifespan=lifespan,
         registry=registry,
         routers=[router],
-        ready_checks={"database": database},
+        health=Health("things", {"database": needed(database)}, registry),
         max_body_bytes=1000,
     )
 
@@ -136,16 +141,19 @@ async def test_wellformed_request_ids_are_kept_and_others_replaced(
     assert replaced.headers["x-request-id"] not in {"", 'evil"\tid'}
 
 
-async def test_readiness_follows_the_checks_and_health_does_not(
+async def test_readiness_is_answered_with_what_is_known_and_health_asks_nobody(
     http: httpx.AsyncClient, verdict: dict[str, bool]
 ) -> None:
-    ready = await http.get("/ready")
     verdict["database"] = False
     unready = await http.get("/ready")
 
-    assert ready.status_code == 200
     assert unready.status_code == 503
-    assert unready.json()["checks"] == {"database": False}
+    assert unready.json() == {
+        "ready": False,
+        "status": "not_ready",
+        "blocked_by": ["database"],
+        "dependencies": {"database": {"status": "down", "degraded": "all"}},
+    }
     assert (await http.get("/health")).status_code == 200
 
 

@@ -47,7 +47,10 @@ def create_app(settings: AuthSettings, platform: Platform | None = None) -> Fast
         return [account_stream(user_id)]
 
     streams = streams_router(
-        database=core.database, log=core.streams, streams_of_user=streams_of_user
+        database=core.database,
+        log=core.streams,
+        streams_of_user=streams_of_user,
+        is_publishing=core.is_publishing,
     )
     app = core.app(
         summary="Accounts, sessions and devices",

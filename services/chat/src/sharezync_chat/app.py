@@ -59,7 +59,10 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
             me.sync_router,
             internal.router,
             streams_router(
-                database=core.database, log=core.streams, streams_of_user=streams_of_user
+                database=core.database,
+                log=core.streams,
+                streams_of_user=streams_of_user,
+                is_publishing=core.is_publishing,
             ),
         ],
         consumers=CONSUMERS,

@@ -8,7 +8,8 @@ from starlette.types import ASGIApp
 from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.asyncapi import AsyncApi
 from sharezync_gateway.gateway_app import GatewayApp, RequestAdmission
-from sharezync_gateway.lifespan import GatewayLifespan, SocketEngine, keys_check
+from sharezync_gateway.health import dependencies
+from sharezync_gateway.lifespan import GatewayLifespan, SocketEngine
 from sharezync_gateway.middleware import with_cors, with_tus
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_gateway.openapi.own import own_document
@@ -28,6 +29,7 @@ from sharezync_gateway.transfers.http.routes import TransferRoutes
 from sharezync_gateway.transfers.socket.socket_transfers import EngineWithTransfers
 from sharezync_shared.asgi.middleware import RequestLayer
 from sharezync_shared.calls.transports import PlainTransport
+from sharezync_shared.health import Health
 from sharezync_shared.metrics import show_build
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
@@ -80,8 +82,18 @@ def create_app(
             commands=commands,
         )
         handlers = TransferRoutes(sockets.transfers, limits).by_route()
+    proxy = Proxy(upstreams, concurrency_limits(settings), breakers)
+    health = Health(
+        GATEWAY,
+        dependencies(keys=platform.keys, sockets=sockets, limits=limits, breakers=proxy.states),
+        platform.registry,
+        gates={
+            "draining": lambda: platform.draining.staying,
+            "revocations": lambda: sockets.ready,
+        },
+    )
     lifespan = GatewayLifespan(
-        platform=platform, upstreams=upstreams, sockets=sockets, limits=limits
+        platform=platform, upstreams=upstreams, sockets=sockets, limits=limits, health=health
     )
     catalogue = Catalogue(
         upstreams,
@@ -90,16 +102,10 @@ def create_app(
         version=version("sharezync-gateway"),
         keep_seconds=settings.openapi_cache_seconds,
     )
-    proxy = Proxy(upstreams, concurrency_limits(settings), breakers)
     pages = Pages(
-        checks={
-            "keys": keys_check(platform.keys),
-            "sockets": lifespan.sockets_ready,
-            "staying": platform.draining.staying,
-        },
+        health=health,
         catalogue=catalogue,
         asyncapi=AsyncApi(catalogue, version=version("sharezync-gateway")),
-        services=proxy.states,
     )
     gateway_app = GatewayApp(
         routes=routes,

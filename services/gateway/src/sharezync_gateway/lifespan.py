@@ -9,10 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_gateway.rate_limits import RateLimiter
-from sharezync_shared.asgi.app import ReadyCheck
+from sharezync_shared.health import Health
 from sharezync_shared.platform import Platform
-from sharezync_shared.tokens.jwks import JwksKeys
-from sharezync_shared.tokens.keys import KeySource
 
 log = structlog.get_logger()
 
@@ -22,6 +20,8 @@ class SocketEngine(Protocol):
 
     @property
     def ready(self) -> bool: ...
+    @property
+    def delivering(self) -> bool: ...
     async def start(self) -> None: ...
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None: ...
     async def drain(self, seconds: float) -> None: ...
@@ -38,16 +38,14 @@ class GatewayLifespan:
         upstreams: Mapping[str, Upstream],
         sockets: SocketEngine,
         limits: RateLimiter,
+        health: Health,
     ) -> None:
         self._platform = platform
         self._upstreams = upstreams
         self._sockets = sockets
         self._limits = limits
+        self._health = health
         platform.draining.add("sockets", sockets.drain)
-
-    async def sockets_ready(self) -> bool:
-        """Return whether the socket engine is ready: a check for `/ready`."""
-        return self._sockets.ready
 
     def around(self, *, http: ASGIApp, websocket: ASGIApp) -> ASGIApp:
         """Return the application made of these two and this life."""
@@ -86,17 +84,4 @@ class GatewayLifespan:
         await self._sockets.start()
         stack.push_async_callback(self._sockets.aclose)
         await self._platform.start()
-
-
-def keys_check(keys: KeySource) -> ReadyCheck:
-    """Return a check that holds once the keys of tokens were had; it fetches them if need be."""
-    had = not isinstance(keys, JwksKeys)
-
-    async def check() -> bool:
-        nonlocal had
-        if not had and isinstance(keys, JwksKeys):
-            await keys.refresh()  # raises while auth is away: not ready
-            had = True
-        return had
-
-    return check
+        await stack.enter_async_context(self._health.running())

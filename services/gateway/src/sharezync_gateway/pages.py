@@ -1,7 +1,6 @@
 """What the gateway answers itself: probes, documents, and the pages that show them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Final
 
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from sharezync_gateway.asyncapi import AsyncApi
 from sharezync_gateway.gateway_app import Page
 from sharezync_gateway.openapi.catalogue import Catalogue
-from sharezync_shared.asgi.app import ReadyCheck, run_checks
+from sharezync_shared.health import Health
 from sharezync_shared.problems import NotFound
 
 _ASSETS: Final = "/docs/assets"
@@ -38,18 +37,15 @@ class Pages:
     def __init__(
         self,
         *,
-        checks: Mapping[str, ReadyCheck],
+        health: Health,
         catalogue: Catalogue,
         asyncapi: AsyncApi,
-        services: Callable[[], dict[str, str]],
     ) -> None:
-        """`services` says how the breaker of each service stands: to be read, not to be ready."""
-        self._checks = checks
+        self._health = health
         self._catalogue = catalogue
         self._asyncapi = asyncapi
         self._assets: dict[str, bytes] = {}
         self._loading = asyncio.Lock()
-        self._services = services
 
     def by_route(self) -> dict[str, Page]:
         """Return the page for each of the gateway's rows in the route table."""
@@ -70,15 +66,9 @@ class Pages:
         return _json(b'{"status":"alive"}')
 
     async def ready(self, _: str) -> Response:
-        """Answer 200 when every check holds, else 503, with each verdict.
-
-        What is shown of the services decides nothing: without one of them the others are as useful
-        as before, and all replicas would leave at once.
-        """
-        verdicts = await run_checks(self._checks)
-        ready = all(verdicts.values())
-        readiness = {"ready": ready, "checks": verdicts, "services": self._services()}
-        return _json(msgspec.json.encode(readiness), status=200 if ready else 503)
+        """Answer 200 where this replica should get requests, else 503, with what is degraded."""
+        readiness = await self._health.readiness()
+        return _json(msgspec.json.encode(readiness), status=200 if readiness.ready else 503)
 
     async def openapi(self, _: str) -> Response:
         """Answer with the merged document."""

@@ -100,24 +100,24 @@ class FallbackHitCounter:
         self._first = first
         self._second = second
         self._monotonic = monotonic
-        self._failing = False
+        self.failing = False
         self._try_again_at = 0.0
 
     async def hit(self, limit: RateLimitItem, key: str) -> float:
-        if self._failing and self._monotonic() < self._try_again_at:
+        if self.failing and self._monotonic() < self._try_again_at:
             return await self._second.hit(limit, key)
-        if self._failing:  # one request tries; the others don't wait for it
+        if self.failing:  # one request tries; the others don't wait for it
             self._try_again_at = self._monotonic() + _REDIS_PAUSE_SECONDS
         try:
             wait = await self._first.hit(limit, key)
         except Exception as error:  # noqa: BLE001 - whatever the store raises, requests go on
             self._try_again_at = self._monotonic() + _REDIS_PAUSE_SECONDS
-            if not self._failing:
-                self._failing = True
+            if not self.failing:
+                self.failing = True
                 log.warning("rate_limit_store_lost", error=repr(error))
             return await self._second.hit(limit, key)
-        if self._failing:
-            self._failing = False
+        if self.failing:
+            self.failing = False
             log.info("rate_limit_store_recovered")
         return wait
 
@@ -136,6 +136,12 @@ class RateLimiter:
         }
         self._limits[RateClass.FREE] = None
         self._counts = counts
+
+    @property
+    def counts_together(self) -> bool | None:
+        """Whether all replicas count together; None where they were not asked to."""
+        counts = self._counts
+        return not counts.failing if isinstance(counts, FallbackHitCounter) else None
 
     async def admit(self, rate: RateClass, key: str) -> None:
         """Count one request of `key` (a user's id or an address), or refuse it.

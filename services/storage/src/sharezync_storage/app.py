@@ -7,6 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from sharezync_shared.contracts.auth import AuthClient
+from sharezync_shared.health import Dependency
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.service import ServiceCore
 from sharezync_storage.api import direct, downloads, files, internal, links, tus, tus_creation
@@ -108,7 +109,11 @@ def create_app(settings: StorageSettings, platform: Platform | None = None) -> F
                 audit.audit_next, "audit", ROUND_SECONDS, first_seconds=ROUND_SECONDS
             ),
         ],
-        ready_checks={"store": store.ready},
+        dependencies={
+            "store": Dependency(
+                check=store.ready, degraded="Files can't be read or written", needed_to_start=True
+            )
+        },
         max_body_bytes=None,  # files come here; every route sees to its own body
         tags=TAGS,
         fields=FIELDS,

@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from services.storage.tests.buckets import settings_for
 from services.storage.tests.store_contract import (
@@ -18,12 +20,14 @@ from services.storage.tests.store_contract import (
     sha256,
     write,
 )
+from sharezync_shared.health import DependencyDown
 from sharezync_shared.ids import uuid7
 from sharezync_storage.errors import ContentDamaged, StoreUnavailable
 from sharezync_storage.keys import file_key
 from sharezync_storage.stores.port import NoSuchBlob
 from sharezync_storage.stores.s3 import PART_BYTES, S3Store
 from sharezync_testkit.servers import S3Server
+from sharezync_testkit.serving import plain_asgi, serving
 
 
 async def keys_in(s3: Any, bucket: str) -> list[str]:
@@ -180,17 +184,47 @@ async def test_a_bucket_that_is_away_is_told_as_such(bucket: str, s3_server: S3S
     try:
         with pytest.raises(StoreUnavailable):
             await store.put(file_key(uuid7()), pieces_of(b"x"))
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DependencyDown, match="can't be reached"):
             await store.ready()
     finally:
         await store.aclose()
 
 
-async def test_a_bucket_that_is_not_there_is_not_ready(s3_server: S3Server) -> None:
+async def test_a_bucket_that_is_not_there_is_told_and_nothing_counts_as_lost(
+    s3_server: S3Server,
+) -> None:
     store = S3Store("nowhere", settings_for(s3_server, "nowhere"))
     await store.start()
     try:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DependencyDown, match="the bucket nowhere doesn't exist"):
             await store.ready()
+        with pytest.raises(StoreUnavailable):
+            await store.size(file_key(uuid7()))
     finally:
         await store.aclose()
+
+
+@pytest.mark.parametrize("page", [b"<html><body>Welcome</body></html>", b"Welcome!", b""])
+async def test_an_endpoint_that_is_no_s3_is_told_and_keeps_nothing(
+    s3_server: S3Server, page: bytes
+) -> None:
+    async def welcome(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(page, media_type="text/html")(scope, receive, send)
+
+    async with serving(plain_asgi(http=welcome)) as served:
+        settings = settings_for(s3_server, "files")
+        store = S3Store("files", settings.model_copy(update={"s3_endpoint_url": served.http}))
+        await store.start()
+        key = file_key(uuid7())
+        try:
+            with pytest.raises(DependencyDown, match="does not answer as S3 does"):
+                await store.ready()
+            with pytest.raises(StoreUnavailable):
+                await store.put(key, pieces_of(b"x"))
+            with pytest.raises(StoreUnavailable):
+                await store.size(key)
+            with pytest.raises(StoreUnavailable):
+                async with store.open(key):
+                    pass
+        finally:
+            await store.aclose()

@@ -166,7 +166,9 @@ async def test_it_is_not_ready_without_its_bucket(
     async for world in world_on(settings, issuer):
         alice = await world.person()
         ready = await alice.http.get("/ready")
-        assert (ready.status_code, ready.json()["checks"]["store"]) == (503, False)
+        assert (ready.status_code, ready.json()["blocked_by"]) == (503, ["store"])
+        store = ready.json()["dependencies"]["store"]
+        assert store["detail"].startswith("the bucket nowhere doesn't exist at http://")
         answer = await alice.try_upload(b"x")
         assert (answer.status_code, code_of(answer)) == (503, "storage-unavailable")
         assert await alice.usage() == (0, 0)

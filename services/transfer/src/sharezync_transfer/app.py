@@ -41,7 +41,10 @@ def create_app(settings: TransferSettings, platform: Platform | None = None) -> 
             commands.ENDPOINT.router,  # routes are tried in turn, and these are the busiest
             internal.router,
             streams_router(
-                database=core.database, log=core.streams, streams_of_user=streams_of_user
+                database=core.database,
+                log=core.streams,
+                streams_of_user=streams_of_user,
+                is_publishing=core.is_publishing,
             ),
             policies.router,
             transfers.router,

@@ -1,16 +1,17 @@
 """The application that every service is: FastAPI with our errors, health, limits and pages."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 from starlette.types import Lifespan
 
 from sharezync_shared.asgi.middleware import HttpMetrics, RequestLayer
+from sharezync_shared.health import Health
 from sharezync_shared.metrics import show_build
 from sharezync_shared.problems import (
     CONTENT_TYPE,
@@ -26,9 +27,6 @@ from sharezync_shared.problems import (
 from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_shared.streams.declared import KEY, Realtime
 
-ReadyCheck = Callable[[], Awaitable[bool]]
-
-_CHECK_SECONDS: Final = 2
 _INTERNAL: Final = {"internal": "Calls between services. The gateway doesn't route them."}
 
 
@@ -41,7 +39,7 @@ def create_service_app(
     lifespan: Lifespan[FastAPI],
     registry: CollectorRegistry,
     routers: Sequence[APIRouter],
-    ready_checks: Mapping[str, ReadyCheck],
+    health: Health,
     metrics: HttpMetrics | None = None,
     max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
     realtime: Realtime | None = None,
@@ -50,12 +48,12 @@ def create_service_app(
 ) -> FastAPI:
     """Return the application of the service `name`.
 
-    `/health` answers 200 while the process lives; `/ready` answers 200 only when every check of
-    `ready_checks` is true within two seconds, else 503 with the verdict of each. `metrics` is
-    given where several services share one registry. `max_body_bytes` None leaves limits to the
-    routes (storage takes files). `realtime` is what the service says on sockets; its document
-    carries it. `tags` are the tags of its routes in their order, with descriptions; `fields` are
-    descriptions of parameters and properties by name, for those that don't have their own.
+    `/health` answers 200 while the process lives; `/ready` answers with what `health` knows, 200 or
+    503. `metrics` is given where several services share one registry. `max_body_bytes` None leaves
+    limits to the routes (storage takes files). `realtime` is what the service says on sockets; its
+    document carries it. `tags` are the tags of its routes in their order, with descriptions;
+    `fields` are descriptions of parameters and properties by name, for those that don't have their
+    own.
 
     Names of route functions are operation ids, and by that the method names of generated clients.
     """
@@ -76,7 +74,7 @@ def create_service_app(
     )
     show_build(registry, name, version)
     install_problem_handlers(app)
-    app.include_router(_health_routes(ready_checks))
+    app.include_router(_health_routes(health))
     for router in routers:
         app.include_router(router)
     app.add_middleware(
@@ -89,36 +87,23 @@ def create_service_app(
     return app
 
 
-def _health_routes(ready_checks: Mapping[str, ReadyCheck]) -> APIRouter:
+def _health_routes(health: Health) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/health")
-    async def health() -> dict[str, str]:
+    async def alive() -> dict[str, str]:
         return {"status": "alive"}
 
     @router.get("/ready")
-    async def ready() -> JSONResponse:
-        verdicts = await run_checks(ready_checks)
-        return JSONResponse(
-            {"ready": all(verdicts.values()), "checks": verdicts},
-            status_code=200 if all(verdicts.values()) else 503,
+    async def ready() -> Response:
+        readiness = await health.readiness()
+        return Response(
+            msgspec.json.encode(readiness),
+            200 if readiness.ready else 503,
+            media_type="application/json",
         )
 
     return router
-
-
-async def run_checks(checks: Mapping[str, ReadyCheck]) -> dict[str, bool]:
-    """Run all checks at once; one that raises or takes over two seconds is false."""
-
-    async def verdict(check: ReadyCheck) -> bool:
-        try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                return await check()
-        except Exception:  # noqa: BLE001 - whatever a dependency raises, it means "not ready"
-            return False
-
-    verdicts = await asyncio.gather(*(verdict(check) for check in checks.values()))
-    return dict(zip(checks, verdicts, strict=True))
 
 
 def _openapi(app: FastAPI, realtime: Realtime | None, fields: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Where streams stand and what they hold: the same in every service that owns some."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, InstanceOf, WithJsonSchema
 
@@ -71,8 +71,50 @@ class Replay:
     ]
 
 
+MAX_STREAMS_ASKED: Final = 1000
+"""Streams in one question for changes: some 60 KB, and two index scans."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesAfter:
+    """Positions in many streams."""
+
+    after: Annotated[
+        dict[Annotated[str, verbatim("stream", 200)], Annotated[int, Field(ge=0, le=2**63 - 1)]],
+        Field(max_length=MAX_STREAMS_ASKED, description="The last `seq` known of each stream"),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is new in many streams; `streams`, `seqs`, `frames` and `controls` belong together."""
+
+    epoch: Annotated[str, Field(description="Current epoch of all streams of the service")]
+    heads: Annotated[
+        dict[str, int],
+        Field(description="Latest `seq` of the streams asked about that are further on"),
+    ]
+    streams: Annotated[list[str], Field(description="The stream of each frame")]
+    seqs: Annotated[list[int], Field(description="The `seq` of each frame")]
+    frames: Annotated[
+        list[str],
+        Field(
+            description="Finished text frames, each stream's in the order of `seq` and without a "
+            "gap; the last ones are missing where they are too many for one response"
+        ),
+    ]
+    controls: Annotated[
+        list[_Control | None],
+        Field(description="What the gateway must do for each frame; null for most"),
+    ]
+    publishing: Annotated[
+        bool, Field(description="Whether the service can hand frames to the broker at present")
+    ]
+
+
 GET_HEADS = Operation("GET", "/internal/streams/heads", HeadsOf, Heads, repeatable=True)
 REPLAY = Operation("GET", "/internal/streams/replay", ReplayFrom, Replay, repeatable=True)
+CHANGES = Operation("POST", "/internal/streams/changes", ChangesAfter, Changes, repeatable=True)
 
 
 class StreamsClient(ServiceClient):
@@ -85,3 +127,7 @@ class StreamsClient(ServiceClient):
     async def replay(self, stream: str, epoch: str, after: int) -> Replay:
         """Return what the log of a stream has after a position."""
         return await self.call(REPLAY, ReplayFrom(stream, after, epoch))
+
+    async def changes(self, after: dict[str, int]) -> Changes:
+        """Return what is new in streams, at most `MAX_STREAMS_ASKED`; none: how the owner fares."""
+        return await self.call(CHANGES, ChangesAfter(after))

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import msgspec
 from prometheus_client import CollectorRegistry
-from sqlalchemy import MetaData, event, text
+from sqlalchemy import MetaData, event
 from sqlalchemy.engine.interfaces import AdaptedConnection
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -23,6 +23,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProx
 
 from sharezync_shared.db.outages import Outages
 from sharezync_shared.db.pool_metrics import PoolMetrics
+from sharezync_shared.health import DependencyDown
 from sharezync_shared.metrics import Observations
 
 _NAMING: Final = {
@@ -41,6 +42,7 @@ _LOCK_TIMEOUT: Final = "5s"
 take, so that it is told apart in the log, and gives its connection back."""
 _IDLE_IN_TRANSACTION_TIMEOUT: Final = "15s"
 _CONNECT_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 1.0
 _POOL_SECONDS: Final = 5.0
 """How long a unit of work waits for a connection that others have."""
 _ANSWER_SECONDS: Final = 15.0
@@ -99,6 +101,7 @@ class Database:
         self._statement_seconds = statement_seconds
         self._pool: _BoundedPool | None = None
         self._opening = asyncio.Lock()
+        self._probe: asyncpg.Connection[asyncpg.Record] | None = None
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self.connect,
@@ -185,14 +188,27 @@ class Database:
                     self._pool.waits = self._waits
         return self._pool
 
-    async def ready(self) -> bool:
-        """Answer a trivial question; raises whatever the driver raises when it can't."""
-        async with self.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+    async def answers(self) -> bool:
+        """Whether the database answers, and takes writes; may raise what the driver raises.
+
+        Asked on a connection of its own: probes must not wait behind requests. Not safe for several
+        tasks.
+        """
+        if self._probe is None or self._probe.is_closed():
+            self._probe = await self.connect()
+        try:
+            is_standby = await self._probe.fetchval("SELECT pg_is_in_recovery()")
+        except BaseException:  # a cancelled question too may leave a connection that is dead
+            self._probe.terminate()
+            raise
+        if is_standby:
+            raise DependencyDown("the database is a standby, and read-only")
         return True
 
     async def aclose(self) -> None:
         """Close every connection. Safe to call twice."""
+        if self._probe is not None:
+            await self._probe.close(timeout=_CLOSE_SECONDS)
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await pool.close()

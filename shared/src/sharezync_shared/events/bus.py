@@ -84,6 +84,15 @@ class Bus(Protocol):
         ...
 
     @property
+    def delivering(self) -> bool:
+        """Whether frames that are sent now arrive at the receivers here, as far as is known.
+
+        False within seconds of the broker's going away, also where it merely hangs. Who must not
+        wait for its return asks the frames' source.
+        """
+        ...
+
+    @property
     def may_lose_frames(self) -> bool:
         """Whether a frame can be lost, or come late, without anybody noticing: over a network.
 

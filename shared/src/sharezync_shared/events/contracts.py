@@ -23,6 +23,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Which service publishes it, by the wire name: `/chat`."""
     about: ClassVar[str]
     """The field that holds the id of what the fact is about."""
+    may_be_missed: ClassVar[bool] = False
+    """Whether no service of ours consumes it: without a queue of somebody else's it is dropped.
+    What nobody may miss is kept as unrouted instead, where its consumer has no queue yet."""
 
     def __init_subclass__(cls) -> None:
         cls.source = f"/{cls.type.partition('.')[0]}"
@@ -138,6 +141,7 @@ class SessionRevoked(Event, frozen=True, kw_only=True):
     """A session was revoked; its tokens are no longer valid."""
 
     type: ClassVar[str] = "auth.session.revoked.v1"
+    may_be_missed = True
     about: ClassVar[str] = "session_id"
 
     user_id: UUID
@@ -148,6 +152,7 @@ class DeviceRegistered(Event, frozen=True, kw_only=True):
     """A user's device connected or was registered for the first time."""
 
     type: ClassVar[str] = "auth.device.registered.v1"
+    may_be_missed = True
     about: ClassVar[str] = "device_id"
 
     user_id: UUID
@@ -200,6 +205,7 @@ class MemberJoined(Event, frozen=True, kw_only=True):
     """A user has become a member of a channel."""
 
     type: ClassVar[str] = "chat.member.joined.v1"
+    may_be_missed = True
     about: ClassVar[str] = "channel_id"
 
     channel_id: UUID
@@ -210,6 +216,7 @@ class MemberLeft(Event, frozen=True, kw_only=True):
     """A member has left a channel or was removed from it."""
 
     type: ClassVar[str] = "chat.member.left.v1"
+    may_be_missed = True
     about: ClassVar[str] = "channel_id"
 
     channel_id: UUID
@@ -223,6 +230,7 @@ class FileStored(Event, frozen=True, kw_only=True):
     """A file was completed and verified."""
 
     type: ClassVar[str] = "storage.file.stored.v1"
+    may_be_missed = True
     about: ClassVar[str] = "file_id"
 
     file_id: UUID
@@ -265,6 +273,7 @@ class TransferCompleted(Event, frozen=True, kw_only=True):
     """A recipient has completed a transfer. Each recipient completes independently."""
 
     type: ClassVar[str] = "transfer.transfer.completed.v1"
+    may_be_missed = True
     about: ClassVar[str] = "transfer_id"
 
     transfer_id: UUID
@@ -282,3 +291,8 @@ class TransferEnded(Event, frozen=True, kw_only=True):
     transfer_id: UUID
     outcome: str
     """`completed`, `rejected`, `cancelled`, `expired` or `failed`; expect others."""
+
+
+def published_by(service: str) -> list[type[Event]]:
+    """Return the facts that a service publishes."""
+    return [each for each in Event.__subclasses__() if each.source == f"/{service}"]

@@ -79,6 +79,11 @@ class LocalBus:
         return self._started and not self._closed
 
     @property
+    def delivering(self) -> bool:
+        """As `ready`: sending is calling."""
+        return self.ready
+
+    @property
     def may_lose_frames(self) -> bool:
         """They never leave the process."""
         return False

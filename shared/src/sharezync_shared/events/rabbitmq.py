@@ -17,6 +17,7 @@ from sharezync_shared.events.amqp.listener import Listener
 from sharezync_shared.events.amqp.publisher import Publisher, Returned
 from sharezync_shared.events.attempts import Attempts, RetryPolicy
 from sharezync_shared.events.bus import BusUnavailable, Envelope, Handler, OnFrames, OnGap
+from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.receiver import FrameReceiver
 from sharezync_shared.sizes import MAX_FRAMES_BYTES
 from sharezync_shared.streams.frames import Frame, encode_frames, shard_of
@@ -31,7 +32,9 @@ class RabbitMQBus:
     slows down.
 
     `prefix` begins the names of the exchanges; another than the default begins those of the queues
-    too, so that several worlds fit into one broker. `connect_seconds` also bounds `start`.
+    too, so that several worlds fit into one broker. `publishes` are the facts that this process may
+    publish; others are taken for facts that nobody may miss. `connect_seconds` also bounds `start`.
+    A connection is given up after 1.5 * (`heartbeat_seconds` + 1) without a sign of life.
     """
 
     def __init__(
@@ -42,9 +45,10 @@ class RabbitMQBus:
         prefix: str = topology.DEFAULT_PREFIX,
         retries: RetryPolicy | None = None,
         registry: CollectorRegistry | None = None,
+        publishes: Sequence[type[Event]] = (),
         publish_seconds: float = 5.0,
         connect_seconds: float = 5.0,
-        heartbeat_seconds: int = 10,
+        heartbeat_seconds: int = 5,
     ) -> None:
         self._names = topology.QueueNames(prefix)
         self._attempts = Attempts(retries or RetryPolicy(), registry or CollectorRegistry())
@@ -56,7 +60,11 @@ class RabbitMQBus:
         self._consuming = link(f"{name} consume")
         self._facts = Publisher(
             "publish facts",
-            partial(topology.declare_events, names=self._names),
+            partial(
+                topology.declare_events,
+                names=self._names,
+                own={each.type: each.may_be_missed for each in publishes},
+            ),
             timeout_seconds=publish_seconds,
         )
         # A channel of their own: frames don't wait behind facts.
@@ -69,6 +77,7 @@ class RabbitMQBus:
         self._publishing.add(self._frames)
         self._types: dict[str, frozenset[str]] = {}
         self._consumers: list[Consumer] = []
+        self._listeners: list[Listener] = []
         self._started = False
         self._closed = False
 
@@ -81,6 +90,11 @@ class RabbitMQBus:
             and self._publishing.serving
             and self._consuming.serving
         )
+
+    @property
+    def delivering(self) -> bool:
+        """As `Bus.delivering`: an echo of each receiver came back in the last 3 s."""
+        return self.ready and all(listener.hearing for listener in self._listeners)
 
     @property
     def may_lose_frames(self) -> bool:
@@ -166,7 +180,13 @@ class RabbitMQBus:
 
     async def receive_frames(self, on_frames: OnFrames, on_gap: OnGap) -> None:
         """As `Bus.receive_frames`; once started, waits some seconds until it listens."""
-        await self._add(Listener(FrameReceiver(on_frames, on_gap), self._names))
+        listener = Listener(FrameReceiver(on_frames, on_gap), self._names, self._send_echo)
+        self._listeners.append(listener)
+        await self._add(listener)
+
+    async def _send_echo(self, routing_key: str) -> None:
+        message = Message(b"", delivery_mode=DeliveryMode.NOT_PERSISTENT)
+        await self._frames.publish(message, self._names.realtime, routing_key, mandatory=False)
 
     async def _add(self, tenant: LinkUser) -> None:
         self._consuming.add(tenant)

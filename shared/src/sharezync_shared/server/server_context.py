@@ -45,8 +45,9 @@ class Draining:
         """Be not ready from now on; there is no way back."""
         self.active = True
 
-    async def staying(self) -> bool:
-        """Return whether this process is not leaving: a check for `/ready`."""
+    @property
+    def staying(self) -> bool:
+        """Whether this process is not leaving: what `/ready` asks."""
         return not self.active
 
 

@@ -34,6 +34,9 @@ class Control(msgspec.Struct, omit_defaults=True):
     one to another (presence, typing) is to be asked for again. On whatever stream it comes."""
     epoch_of: str | None = None
     """The service all of whose streams are in the epoch of this frame."""
+    added: dict[str, tuple[str, int]] = {}
+    """Streams that the user of this inbox was let in to, each with the epoch and `seq` of the frame
+    that did it: a gateway that knows nothing of such a stream asks for that frame."""
     chunk: list[Any] | None = None
     """A chunk of a transfer was stored; its meaning belongs to the transfer protocol."""
 

@@ -23,6 +23,8 @@ from sharezync_shared.streams.frames import Control, Frame
 
 REPLAY_LIMIT: Final = 500
 """Frames that a client may be behind; more, and refetching the state is cheaper for everyone."""
+CHANGES_LIMIT: Final = 2000
+"""Frames in one answer about many streams."""
 REPLAY_AGE: Final = timedelta(hours=24)
 KEEP: Final = timedelta(days=7)
 
@@ -290,6 +292,50 @@ class StreamLog:
             controls=[_control(row) for row in rows],
         )
 
+    async def changes(
+        self, connection: Connection, after: Mapping[str, int], now: datetime
+    ) -> tuple[dict[str, int], list[Frame]]:
+        """Return the heads of the streams that have more than `after`, and the frames between.
+
+        Each stream's frames come in order and without a gap, together at most `CHANGES_LIMIT` and
+        `MAX_REPLAY_BYTES`: some may be missing at a stream's end, and of streams that are too far
+        behind for `replay` there are none.
+        """
+        rows = await connection.fetch(
+            f"SELECT h.stream, h.last_seq FROM {self._schema}.stream_heads AS h "
+            "JOIN unnest($1::text[], $2::bigint[]) AS asked(stream, seq) USING (stream) "
+            "WHERE h.last_seq > asked.seq",
+            list(after),
+            list(after.values()),
+        )
+        heads = _last_of(rows)
+        near = _nearest({name: head - after[name] for name, head in heads.items()})
+        if not near:
+            return heads, []
+        rows = await connection.fetch(
+            # The log is read by its key, and no further than the heads: a frame that is committed
+            # between the two statements comes with the next question, whole.
+            "SELECT * FROM (SELECT l.stream, l.seq, l.at, l.text, l.control, "
+            "sum(octet_length(l.text)) OVER (ORDER BY l.stream, l.seq) AS so_far "
+            "FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS asked(stream, seq, head) "
+            f"JOIN {self._schema}.stream_log AS l "
+            "ON l.stream = asked.stream AND l.seq > asked.seq AND l.seq <= asked.head"
+            ") AS found WHERE so_far <= $4 ORDER BY stream, seq",
+            near,
+            [after[name] for name in near],
+            [heads[name] for name in near],
+            MAX_REPLAY_BYTES,
+        )
+        epoch, frames = self.epoch, []
+        expected = dict(after)
+        for row in rows:
+            stream, seq = row["stream"], row["seq"]
+            # Pruned or old ones leave a gap, which `replay` answers with a reset.
+            if seq == expected[stream] + 1 and row["at"] >= now - REPLAY_AGE:
+                expected[stream] = seq
+                frames.append(_frame(row, epoch))
+        return heads, frames
+
     async def load(
         self, connection: Connection, positions: Sequence[StreamPosition]
     ) -> list[Frame]:
@@ -317,6 +363,18 @@ class StreamLog:
             batch,
         )
         return int(status.rpartition(" ")[2])
+
+
+def _nearest(behind: Mapping[str, int]) -> list[str]:
+    """Return the streams that are least behind, with at most `CHANGES_LIMIT` frames in all."""
+    chosen: list[str] = []
+    total = 0
+    for name in sorted(behind, key=behind.__getitem__):
+        total += behind[name]
+        if behind[name] > REPLAY_LIMIT or total > CHANGES_LIMIT:
+            break
+        chosen.append(name)
+    return chosen
 
 
 def _last_of(heads: Iterable[asyncpg.Record]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from sharezync_shared.asgi import middleware
 from sharezync_shared.asgi.app import create_service_app
+from sharezync_shared.health import Health
 from sharezync_shared.problems import Unavailable
 from sharezync_testkit.lines import Lines
 from sharezync_testkit.serving import serving
@@ -80,7 +81,7 @@ class Things:
             lifespan=_nothing,
             registry=self.registry,
             routers=[app.router],
-            ready_checks={},
+            health=Health("things", {}, CollectorRegistry()),
         )
 
     async def reading(self, read: Awaitable[object]) -> None:

@@ -51,12 +51,12 @@ async def test_draining_begins_before_anything_is_closed() -> None:
     draining = Draining()
     seen: list[tuple[bool, int]] = []
     async with serving(plain_asgi(http=Slow()), draining=draining) as served:
-        assert await draining.staying()
+        assert draining.staying
 
         async def look(seconds: float) -> None:
             async with httpx.AsyncClient() as client:
                 answer = await client.get(served.http)
-            seen.append((await draining.staying(), answer.status_code))
+            seen.append((draining.staying, answer.status_code))
 
         draining.add("look", look)
         await served.stop()

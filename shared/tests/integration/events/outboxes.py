@@ -39,7 +39,7 @@ class ToldBus:
         self.refused: set[UUID] = set()
         self.choked_by: set[UUID] = set()
         self.away = False
-        self.ready = True
+        self.ready = self.delivering = True
         self.may_lose_frames = False
 
     async def start(self) -> None:

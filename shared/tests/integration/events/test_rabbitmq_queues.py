@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+from typing import Any
 
 import aio_pika
 import pytest
@@ -21,6 +22,7 @@ from shared.tests.integration.events.world import (
 )
 from sharezync_shared.events.attempts import RetryPolicy
 from sharezync_shared.events.bus import BusUnavailable, PermanentError, TransientError
+from sharezync_shared.events.contracts import ChannelDeleted, MemberJoined
 from sharezync_shared.events.dead_letters import RabbitMQDeadLetters
 from sharezync_shared.streams.frames import Frame
 from sharezync_testkit.waiting import wait_until
@@ -57,6 +59,40 @@ async def test_unrouted_facts_are_kept_to_be_looked_at(rabbitmq: RabbitMQWorld) 
 
     await bus.publish([fact("nobody.wants.this.v1")])
 
+    assert await rabbitmq.depth(rabbitmq.names.unrouted) == 1
+
+
+async def test_facts_that_may_be_missed_are_no_unrouted_ones(rabbitmq: RabbitMQWorld) -> None:
+    publishes = (MemberJoined, ChannelDeleted)
+    bus = rabbitmq.bus_at(rabbitmq.url, publishes=publishes)
+    await bus.start()
+
+    await bus.publish([fact(each.type) for each in publishes])
+    assert await rabbitmq.depth(rabbitmq.names.unrouted) == 1  # what nobody may miss
+    assert await rabbitmq.depth(rabbitmq.names.ignored) == 0
+
+    taken = Taken()  # somebody who wants it after all
+    await bus.consume("transfer.events", [MemberJoined.type], taken)
+    said = fact(MemberJoined.type)
+    await bus.publish([said])
+    assert await taken.until(1) == [said]
+
+
+async def test_a_queue_of_unrouted_facts_with_a_limit_of_its_own_is_taken_as_it_is(
+    rabbitmq: RabbitMQWorld,
+) -> None:
+    connection = await aio_pika.connect(rabbitmq.url)
+    async with connection, connection.channel() as channel:
+        arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-max-length": 10_000}
+        await channel.declare_queue(rabbitmq.names.unrouted, durable=True, arguments=arguments)
+    bus = rabbitmq.new_bus()
+    await bus.start()
+    await wait_until(lambda: bus.ready)
+    await bus.publish([fact("nobody.wants.this.v1")])
+    assert await rabbitmq.depth(rabbitmq.names.unrouted) == 1
+
+    await rabbitmq.delete_queue(rabbitmq.names.unrouted)
+    await publish(bus, fact("nobody.wants.this.v1"))
     assert await rabbitmq.depth(rabbitmq.names.unrouted) == 1
 
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from sharezync_shared.events.amqp.topology import QueueNames
 from sharezync_shared.events.attempts import RetryPolicy
 from sharezync_shared.events.bus import Bus, BusUnavailable, Envelope
+from sharezync_shared.events.contracts import Event
 from sharezync_shared.events.dead_letters import RabbitMQDeadLetters
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.events.rabbitmq import RabbitMQBus
@@ -81,7 +82,13 @@ class RabbitMQWorld(World):
         return self.bus_at(self.url)
 
     def bus_at(
-        self, url: str, *, retries: RetryPolicy = QUICK, connect_seconds: float = 10
+        self,
+        url: str,
+        *,
+        retries: RetryPolicy = QUICK,
+        connect_seconds: float = 10,
+        heartbeat_seconds: int = 2,
+        publishes: Sequence[type[Event]] = (),
     ) -> RabbitMQBus:
         """Return a bus, not started, that reaches the broker by a way of its own."""
         bus = RabbitMQBus(
@@ -90,7 +97,8 @@ class RabbitMQWorld(World):
             retries=retries,
             publish_seconds=2,
             connect_seconds=connect_seconds,
-            heartbeat_seconds=2,
+            heartbeat_seconds=heartbeat_seconds,
+            publishes=publishes,
         )
         self._buses.append(bus)
         return bus
@@ -108,6 +116,7 @@ class RabbitMQWorld(World):
                 for queue in queues + [self.names.retry(name, delay) for delay in DELAYS]:
                     await channel.queue_delete(queue)
             await channel.queue_delete(self.names.unrouted)
+            await channel.queue_delete(self.names.ignored)
             for exchange in (self.names.events, self.names.unrouted, self.names.realtime):
                 await channel.exchange_delete(exchange)
 

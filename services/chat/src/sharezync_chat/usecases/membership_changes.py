@@ -83,7 +83,12 @@ async def publish_joined_to_inbox(
         membership=membership,
         position=(at.stream, at.epoch, at.seq),
     )
-    await unit.publish_event(inbox_stream(member.user.id), "member.joined", joined)
+    await unit.publish_event(
+        inbox_stream(member.user.id),
+        "member.joined",
+        joined,
+        control=Control(added={at.stream: (at.epoch, at.seq)}),
+    )
 
 
 async def depart(

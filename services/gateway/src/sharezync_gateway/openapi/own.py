@@ -58,23 +58,44 @@ _TAGS: Final = {
 _STATUS: Final = {"type": "string", "const": "alive", "description": "Always `alive`"}
 _READINESS: Final = {
     "type": "object",
-    "required": ["ready", "checks", "services"],
+    "required": ["ready", "status", "blocked_by", "dependencies"],
     "properties": {
-        "ready": {"type": "boolean", "description": "Whether all checks pass"},
-        "checks": {
-            "type": "object",
-            "additionalProperties": {"type": "boolean"},
-            "description": "Result of each check, by name",
+        "ready": {"type": "boolean", "description": "Whether this replica should get requests"},
+        "status": {
+            "type": "string",
+            "enum": ["ok", "degraded", "not_ready"],
+            "description": "`degraded`: ready, but a dependency is down",
         },
-        "services": {
+        "blocked_by": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What must come true before this replica is ready",
+        },
+        "dependencies": {
             "type": "object",
-            "additionalProperties": {"type": "string"},
-            "description": "State of the circuit breaker of each service, by name",
+            "description": "State of each dependency, by name",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["status"],
+                "properties": {
+                    "status": {
+                        "type": "string",
+                        "enum": ["up", "down"],
+                        "description": "Whether the dependency responds",
+                    },
+                    "degraded": {
+                        "type": "string",
+                        "description": "What is degraded without the dependency",
+                    },
+                    "detail": {"type": "string", "description": "Why it is considered down"},
+                },
+            },
         },
     },
 }
-_READY: Final = {"ready": True, "checks": {"keys": True}, "services": {"auth": "closed"}}
-_NOT_READY: Final = {"ready": False, "checks": {"keys": False}}
+_UP: Final = {"status": "up"}
+_READY: Final = {"ready": True, "status": "ok", "blocked_by": [], "dependencies": {"broker": _UP}}
+_NOT_READY: Final = {"ready": False, "status": "not_ready", "blocked_by": ["draining"]}
 
 
 def _in_path(name: str, description: str, schema: Document) -> Document:
@@ -111,11 +132,15 @@ def own_document() -> Document:
                     "get_readiness",
                     "health",
                     "Readiness",
-                    "Answers 200 if this replica can handle requests, and otherwise 503. The state "
-                    "of `services` doesn't count.",
+                    "Answers 200 if this replica should get requests, and otherwise 503. A "
+                    "dependency that goes down degrades the service, which stays ready.",
                     {
-                        "200": _json("All checks pass", _READINESS, _READY),
-                        "503": _json("Some check fails", _READINESS, {**_READY, **_NOT_READY}),
+                        "200": _json("The replica should get requests", _READINESS, _READY),
+                        "503": _json(
+                            "The replica is starting or stopping",
+                            _READINESS,
+                            {**_READY, **_NOT_READY},
+                        ),
                     },
                 )
             },

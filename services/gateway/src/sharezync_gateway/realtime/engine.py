@@ -17,6 +17,7 @@ from sharezync_gateway.realtime.hub import Hub
 from sharezync_gateway.realtime.interest import Interests
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.opening import ConnectionOpener
+from sharezync_gateway.realtime.polling import FallbackPolling
 from sharezync_gateway.realtime.protocol import MAX_MESSAGE_BYTES, CloseCode
 from sharezync_gateway.realtime.reconciling import Reconciler
 from sharezync_gateway.realtime.resuming import Resumer
@@ -72,7 +73,7 @@ class RealtimeEngine:
     ) -> None:
         self._bus = bus
         self._calls = calls
-        self._knows_revocations = False
+        self._knew_revocations = False
         self._chunk_handler = chunk_handler
         metrics = SocketMetrics(registry)
         self.hub = Hub(metrics, on_empty=self._forget, on_left=self._has_left)
@@ -94,6 +95,13 @@ class RealtimeEngine:
             self._revoker,
             period_seconds=limits.pull_seconds,
             metrics=metrics,
+        )
+        self._polling = FallbackPolling(
+            self._tracker,
+            calls,
+            metrics,
+            is_delivering=lambda: bus.delivering,
+            on_frames=self._on_frames,
         )
         self._context = context = SocketContext(
             limits=limits,
@@ -133,8 +141,16 @@ class RealtimeEngine:
 
     @property
     def ready(self) -> bool:
-        """Whether sockets that come now would miss nothing."""
-        return self._bus.ready and self._knows_revocations and not self._socket_handler.leaving
+        """Whether sockets may come: it was heard once what is revoked, and nobody is sent away.
+
+        Without the broker they miss nothing either, and hear it a second later.
+        """
+        return (self._knew_revocations or self._pull.answered) and not self._socket_handler.leaving
+
+    @property
+    def delivering(self) -> bool:
+        """Whether events come by the broker, and owners need not be asked for them."""
+        return not self._polling.active
 
     def of_user(self, user_id: str) -> tuple[Connection, ...]:
         return self.hub.of_user(user_id)
@@ -148,6 +164,7 @@ class RealtimeEngine:
         self._subscriptions.start()
         if self._bus.may_lose_frames:
             self._pull.start()
+            self._polling.start()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._socket_handler.handle(scope, receive, send)
@@ -164,6 +181,7 @@ class RealtimeEngine:
         await self._context.reconciler.aclose()
         await self._context.commands.aclose()
         await self._pull.aclose()
+        await self._polling.aclose()
         await self._subscriptions.aclose()
         await self._tracker.aclose()
 
@@ -183,13 +201,14 @@ class RealtimeEngine:
 
     async def _on_gap(self) -> None:
         """Learn what was said while nobody listened: first what is forbidden, then the rest."""
-        self._knows_revocations = False
         try:
             revoked = await self._calls.revocations(self._revoker.lifetime_seconds)
         except ServiceUnavailable as error:  # logged already, once for each outage
             raise Unavailable(str(error)) from error
         self._revoker.revoke(revoked)
-        self._knows_revocations = True
+        self._knew_revocations = True
+        if self._bus.may_lose_frames:
+            await self._polling.ask_all()
         await self._context.reconciler.recheck_all()
 
     def _compare_epoch(self, owner: str, epoch: str) -> None:

@@ -68,6 +68,13 @@ class SocketMetrics:
             "sharezync_gateway_revocation_pulls_total",
             "Requests to auth for revocations, by result",
         )
+        polls = Counter(
+            "sharezync_gateway_fallback_polls_total",
+            "Requests to owners of streams for what the broker does not bring, by result",
+            ("owner", "result"),
+            registry=registry,
+        )
+        self.fallback_polls: Callable[[str, str], Counter] = cache(polls.labels)
         self.presence_requests = by(
             "result",
             "sharezync_gateway_presence_requests_total",

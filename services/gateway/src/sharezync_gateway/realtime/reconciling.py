@@ -19,6 +19,9 @@ from sharezync_shared.calls.client import ServiceUnavailable
 log = structlog.get_logger()
 
 _AT_ONCE: Final = 16
+_PER_SECOND: Final = 50
+"""Users that are rechecked in a second after a gap, of which all nodes hear at the same moment.
+What happened on streams that somebody is on is known by then; this finds what nothing told of."""
 _SOON_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses before asking again a service that did not answer; the last one repeats."""
 
@@ -63,6 +66,8 @@ class Reconciler:
         async def work() -> None:
             while waiting:
                 await self._recheck(waiting.pop())
+                if waiting:
+                    await asyncio.sleep(_AT_ONCE / _PER_SECOND)
 
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 

@@ -90,6 +90,11 @@ class RevocationPull(Periodic):
             is_outage=is_unanswered,
         )
 
+    @property
+    def answered(self) -> bool:
+        """Whether auth has ever said what was revoked."""
+        return self._known_at is not None
+
     async def pull(self, now: float) -> None:
         """Ask for what was revoked since shortly before the last question that was answered.
 

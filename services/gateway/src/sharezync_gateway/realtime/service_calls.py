@@ -57,6 +57,17 @@ class Replayed(msgspec.Struct, frozen=True):
     frames: list[Frame]
 
 
+class NewFrames(msgspec.Struct, frozen=True):
+    """What an owner has beyond some positions."""
+
+    epoch: str
+    heads: dict[str, int]
+    """Of the streams that are further on; not all frames up to there need be in `frames`."""
+    frames: list[Frame]
+    publishing: bool
+    """Whether the owner reaches the broker."""
+
+
 class Revoked(msgspec.Struct, frozen=True):
     """Ids of sessions and users whose tokens are refused."""
 
@@ -174,6 +185,17 @@ class ServiceCalls:
         return Sight(set(map(str, shown)), set(map(str, hidden)))
 
     # What follows is one call at a time for the whole node, and must not wait behind thousands.
+
+    async def changes(self, owner: str, after: dict[str, int]) -> NewFrames:
+        """Return what an owner has beyond these positions, of at most `MAX_STREAMS_ASKED`."""
+        read = await self._owners[owner].changes(after)
+        frames = [
+            Frame(stream, read.epoch, seq, text.encode(), control)
+            for stream, seq, text, control in zip(
+                read.streams, read.seqs, read.frames, read.controls, strict=True
+            )
+        ]
+        return NewFrames(read.epoch, read.heads, frames, read.publishing)
 
     async def update_node(self, node_id: str, change: auth.NodeUpdate) -> auth.NodeLease:
         """Say that a node lives, and which devices have sockets there since an earlier update."""

@@ -5,7 +5,7 @@ moments when there is no such frame to go by.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -41,6 +41,9 @@ class StreamMembership:
     def deliver(self, frames: Sequence[Frame]) -> None:
         self._hub.deliver(frames)
         self._revoker.handle_frames(frames)
+        for frame in frames:
+            if frame.control is not None and frame.control.added:
+                self._expect_joins(frame.stream, frame.control.added)
 
     def wanted(self, frame: Frame) -> bool:
         return (
@@ -53,6 +56,17 @@ class StreamMembership:
             )
         )
 
+    def _expect_joins(self, inbox: str, added: Mapping[str, Cursor]) -> None:
+        """See to it that frames come by which the user of an inbox is let in to streams.
+
+        Where nobody here is on such a stream yet, nothing else would show that one was lost.
+        """
+        connections = self._hub.of_user(inbox.partition(":")[2])
+        for stream, (epoch, seq) in added.items():
+            if any(connection.follows(stream) for connection in connections):
+                self.tracker.track(stream, (epoch, seq - 1))
+                self.tracker.expect(stream, (epoch, seq))
+
     async def replay(self, stream: str, cursor: Cursor) -> Replayed:
         return await self._calls.replay(stream, cursor)
 
@@ -62,7 +76,8 @@ class StreamMembership:
         Raises ServiceUnavailable if the owner can't say who is on it: nothing was sent.
         """
         subscribers = self._hub.by_stream.get(stream)
-        if subscribers is None:
+        if subscribers is None:  # the frame that was to let somebody in is gone
+            self.tracker.drop_stream(stream)
             return
         members = [*subscribers.listeners, *subscribers.catching_up]
         for user_id in {connection.user_id for connection in members}:

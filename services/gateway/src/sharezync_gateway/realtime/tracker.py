@@ -138,6 +138,10 @@ class Tracker:
         track = self._tracks.get(stream)
         return None if track is None else (track.epoch, track.seq)
 
+    def streams(self) -> list[str]:
+        """Return the names of all streams that are tracked."""
+        return list(self._tracks)
+
     def track(self, stream: str, position: Cursor) -> None:
         """Begin after `position`, where the owner stands or stood a moment ago.
 

@@ -114,6 +114,7 @@ class StubSockets:
 
     def __init__(self) -> None:
         self.ready = True
+        self.delivering = True
         self.scopes: list[Scope] = []
         self.drained: list[float] = []
 

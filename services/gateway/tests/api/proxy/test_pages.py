@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.gateway.tests.api.proxy.rig import Adapter, Puppet, answer, gateway
 from sharezync_shared.asgi.app import create_service_app
+from sharezync_shared.health import Health
 from sharezync_shared.problems import NotFound, problems
 from sharezync_shared.tokens.dependencies import Caller, InternalCaller
 from sharezync_testkit.openapi import check_openapi
@@ -44,7 +45,8 @@ def real_service() -> FastAPI:
 
     return create_service_app(
         name="chat", summary="s", description="d", version="1", lifespan=lifespan,
-        registry=CollectorRegistry(), routers=[router], ready_checks={},
+        registry=CollectorRegistry(), routers=[router],
+        health=Health("x", {}, CollectorRegistry()),
     )  # fmt: skip
 
 

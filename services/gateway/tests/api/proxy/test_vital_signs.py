@@ -12,10 +12,13 @@ from sharezync_testkit.waiting import GIVE_UP_SECONDS
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+UP = {"status": "up"}
+
+
 async def test_it_lives_and_says_what_it_waits_for(rig: Rig) -> None:
     assert (await rig.client.get("/health")).json() == {"status": "alive"}
     ready = await rig.client.get("/ready")
-    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
     rig.sockets.ready = False
     try:
         unready = await rig.client.get("/ready")
@@ -24,9 +27,29 @@ async def test_it_lives_and_says_what_it_waits_for(rig: Rig) -> None:
     assert unready.status_code == 503
     assert unready.json() == {
         "ready": False,
-        "checks": {"keys": True, "sockets": False, "staying": True},
-        "services": dict.fromkeys(SERVICES, "closed"),
+        "status": "not_ready",
+        "blocked_by": ["revocations"],
+        "dependencies": dict.fromkeys(("keys", "broker", *SERVICES), UP),
     }
+
+
+async def test_a_gateway_without_its_broker_stays_ready_and_says_what_is_degraded(
+    rig: Rig,
+) -> None:
+    rig.sockets.delivering = False
+    try:
+        answer = await rig.client.get("/ready")
+    finally:
+        rig.sockets.delivering = True
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["dependencies"]["broker"] == {
+        "status": "down",
+        "degraded": "Events reach sockets a second later; presence and typing are not sent",
+    }
+    labels = {"service": GATEWAY, "dependency": "broker"}
+    assert rig.registry.get_sample_value("sharezync_dependency_up", labels) == 0
+    assert (await rig.client.get("/ready")).json()["status"] == "ok"
+    assert rig.registry.get_sample_value("sharezync_dependency_up", labels) == 1
 
 
 async def test_metrics_know_templates_and_no_paths(rig: Rig) -> None:

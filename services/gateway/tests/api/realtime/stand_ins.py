@@ -10,6 +10,7 @@ from services.gateway.tests.api.realtime.registry import Registry
 from sharezync_gateway.realtime.protocol import Cursor
 from sharezync_gateway.realtime.service_calls import (
     OWNERS,
+    NewFrames,
     Replayed,
     Sight,
     UserHeads,
@@ -35,6 +36,10 @@ class Services(Registry):
         """Who, of those who share a channel, does not know whom."""
         self.blocks: set[tuple[str, str]] = set()
         """Who has blocked whom."""
+        self.without_broker: set[str] = set()
+        """Services that can't reach the broker."""
+        self.changes_limit = REPLAY_LIMIT
+        """Frames of one stream that an answer about many has room for."""
         self.batches: list[list[Command]] = []
         self.outcomes: dict[str, CommandResult] = {}
 
@@ -86,6 +91,16 @@ class Services(Registry):
         frames = [] if reset else list(self.logs[stream][after:])
         await self._pass("replay")
         return Replayed(self.epoch, head, reset, frames)
+
+    async def changes(self, owner: str, after: dict[str, int]) -> NewFrames:
+        self.asked.append(("changes", owner, dict(after)))
+        if owner in self.away:
+            raise ServiceUnavailable(owner, "away")
+        heads = {s: len(self.logs[s]) for s in after if len(self.logs[s]) > after[s]}
+        near = [s for s in heads if heads[s] - after[s] <= self.changes_limit]
+        frames = [frame for s in near for frame in self.logs[s][after[s] :]]
+        await self._pass("changes")
+        return NewFrames(self.epoch, heads, frames, owner not in self.without_broker)
 
     async def commands(self, batch: Sequence[Command]) -> list[CommandResult]:
         self.batches.append(list(batch))

@@ -52,6 +52,8 @@ class GappyBus(LocalBus):
         super().__init__()
         self.lossy = False
         self.away = False
+        self.deaf = False
+        """Whether listening never begins."""
         self.loses: set[str] = set()
         """Kinds of streams of which nothing arrives."""
         self.signals: list[Frame] = []
@@ -62,7 +64,13 @@ class GappyBus(LocalBus):
     def may_lose_frames(self) -> bool:
         return self.lossy
 
+    @property
+    def delivering(self) -> bool:
+        return super().delivering and not self.away
+
     async def receive_frames(self, on_frames: OnFrames, on_gap: OnGap) -> None:
+        if self.deaf:
+            return
         self._gaps.append(on_gap)
         await super().receive_frames(on_frames, on_gap)
 

@@ -13,8 +13,10 @@ import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from pydantic import SecretStr
 
+from sharezync_shared.health import DependencyDown
 from sharezync_shared.outage_log import OutageLog
 from sharezync_storage.errors import ContentDamaged, StoreFull, StoreUnavailable
 from sharezync_storage.settings import StorageSettings
@@ -22,6 +24,25 @@ from sharezync_storage.stores.port import PIECE_BYTES, NoSuchBlob
 
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _NO_ROOM: Final = frozenset({"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"})
+_NO_S3: Final = "{where} does not answer as S3 does: set S3_ENDPOINT_URL to the API of the server"
+_REFUSES: Final = "{where} refuses requests for the bucket {name}"
+_OF_PROXIES: Final = frozenset({"429", "502", "503", "504"})
+_ADVICE: Final = {
+    "NoSuchBucket": "the bucket {name} doesn't exist at {where}: create it",
+    "AccessDenied": "the credentials may not list the bucket {name} at {where}: grant that",
+    "InvalidAccessKeyId": "{where} doesn't know the key: set AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "{where} refuses the secret: set AWS_SECRET_ACCESS_KEY",
+}
+_ALWAYS_TOLD: Final = {
+    "put_object": "ETag",
+    "get_object": "ETag",
+    "head_object": "ETag",
+    "create_multipart_upload": "UploadId",
+    "upload_part": "ETag",
+    "upload_part_copy": "CopyPartResult",
+    "complete_multipart_upload": "ETag",
+}
+"""What every S3 server's answer has."""
 _WRONG_PARTS: Final = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 
 
@@ -104,7 +125,16 @@ class Bucket:
             body.close()  # a connection with an answer that nobody reads is of no further use
 
     async def size(self, key: str) -> int:
-        return int((await self._call("head_object", key))["ContentLength"])
+        try:
+            return int((await self._call("head_object", key))["ContentLength"])
+        except NoSuchBlob:
+            # The answer to HEAD has no body that says what is missing: perhaps it's the bucket.
+            try:
+                await self.check()
+            except DependencyDown as error:
+                self._refusals.failed(error, key=key)
+                raise StoreUnavailable from error
+            raise
 
     async def delete(self, key: str) -> None:
         await self._call("delete_object", key)
@@ -120,10 +150,24 @@ class Bucket:
                 return found
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
-    async def reachable(self) -> bool:
-        with self._translated(self.name):
-            await self._s3.list_objects_v2(Bucket=self.name, MaxKeys=1)
-        return True
+    async def check(self) -> None:
+        """Raise DependencyDown, with what to do, unless there is such a bucket at an S3 server."""
+        where = self._settings.s3_endpoint_url or "AWS"
+        try:
+            answer = await self._s3.list_objects_v2(Bucket=self.name, MaxKeys=1)
+        except ClientError as error:
+            code = _code(error)
+            # Errors of S3 have names. A number is the status of somebody else's.
+            foreign = code.isdigit() and code not in _OF_PROXIES
+            advice = _NO_S3 if foreign else _ADVICE.get(code, _REFUSES)
+            told = advice.format(name=self.name, where=where)
+            raise DependencyDown(f"{told} ({code})") from error
+        except (TimeoutError, BotoCoreError, aiohttp.ClientError, OSError) as error:
+            raise DependencyDown(f"{where} can't be reached: {type(error).__name__}") from error
+        except ResponseParserError as error:
+            raise DependencyDown(_NO_S3.format(where=where)) from error
+        if answer.get("Name") != self.name:  # well-formed, and nothing of what S3 answers
+            raise DependencyDown(_NO_S3.format(where=where))
 
     async def link(self, operation: str, key: str, expires_in_seconds: int, **given: object) -> str:
         """Return a pre-signed URL for a call of S3 with these parameters. Needs no network."""
@@ -173,7 +217,12 @@ class Bucket:
 
     async def _call(self, operation: str, key: str, **given: object) -> Any:  # noqa: ANN401 - as above
         with self._translated(key):
-            return await getattr(self._s3, operation)(Bucket=self.name, Key=key, **given)
+            answer = await getattr(self._s3, operation)(Bucket=self.name, Key=key, **given)
+        if (must_have := _ALWAYS_TOLD.get(operation)) is not None and not answer.get(must_have):
+            # Any web server may answer 200; what it then is said to hold was never there.
+            self._refusals.failed(f"no {must_have} in the answer", operation=operation, key=key)
+            raise StoreUnavailable
+        return answer
 
     async def _pieces(self, body: Any, key: str, length: int | None) -> AsyncGenerator[bytes]:  # noqa: ANN401 - as above
         left = length
@@ -192,16 +241,26 @@ class Bucket:
         try:
             yield
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
+            code = _code(error)
             if code in _ABSENT:
                 raise NoSuchBlob(key) from error
             self._refusals.failed(code, operation=error.operation_name, key=key)
             if code in _WRONG_PARTS:
                 raise InvalidParts from error
             raise (StoreFull if code in _NO_ROOM else StoreUnavailable) from error
-        except (TimeoutError, BotoCoreError, aiohttp.ClientError, OSError) as error:
+        except (
+            TimeoutError,
+            BotoCoreError,
+            ResponseParserError,
+            aiohttp.ClientError,
+            OSError,
+        ) as error:
             self._outage.failed(error, key=key)
             raise StoreUnavailable from error
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -114,7 +114,10 @@ class BlobStore(Protocol):
         ...
 
     async def ready(self) -> bool:
-        """Whether the store can be used now; may raise instead of returning False."""
+        """Whether the store can be used now; may raise instead of returning False.
+
+        Raises DependencyDown where it can be said what an operator must do.
+        """
         ...
 
     async def put(self, key: str, pieces: AsyncIterable[bytes]) -> StoredBlob:

@@ -47,7 +47,8 @@ class S3Store(ObjectUploads):
         await asyncio.to_thread(self.threads.close)
 
     async def ready(self) -> bool:
-        return await self._bucket.reachable()
+        await self._bucket.check()
+        return True
 
     # --- blobs ------------------------------------------------------------------------------
 

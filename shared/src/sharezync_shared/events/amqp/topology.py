@@ -1,25 +1,26 @@
 """Names on the broker, and what is declared there, again on each connection.
 
 Facts go to the topic exchange `P.events`, from there to one queue per consuming service
-(`chat.events`), and unrouted ones by the alternate exchange to the queue `P.unrouted`. A failed
+(`chat.events`). Those that found no queue go by the alternate exchange to the queue `P.unrouted`;
+those that may be missed are bound to the queue `P.ignored` besides, which keeps nothing. A failed
 event rests in `chat.events.retry.1s` (10s, 1m, 10m) until its time is up and the broker puts it
 back; what is given up lies in `chat.events.dlq`. Frames go to the direct exchange `P.realtime`, one
-routing key per shard, and from there to one exclusive queue per receiver.
+routing key per shard, and from there to one exclusive queue per receiver; the queue's name is one
+more, by which a receiver hears whether it hears.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractQueue
+from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from sharezync_shared.streams.frames import SHARDS
 
 DEFAULT_PREFIX: Final = "sharezync"
 
-_UNROUTED_MAX: Final = 10_000
-"""Unrouted facts are kept to be looked at; the oldest go first."""
 _DELIVERY_LIMIT: Final = 20
 """Deliveries without an answer (the consumer died each time) before the broker itself gives an
 event up. RabbitMQ 4's default; 3.x has none."""
@@ -31,8 +32,9 @@ _SAFE_DEAD_LETTERING: Final = {
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
 }
-_FRAMES_MAX: Final = 10_000
-_FRAMES_MAX_BYTES: Final = 64 * 1024 * 1024
+_FRAMES_MOST: Final = 100_000
+_FRAMES_MOST_BYTES: Final = 256 * 1024 * 1024
+"""Far beyond what a policy sets: for a broker whose policies nobody has set."""
 
 
 class QueueNames:
@@ -43,6 +45,9 @@ class QueueNames:
         self.events = f"{prefix}.events"
         self.unrouted = f"{prefix}.unrouted"
         self.realtime = f"{prefix}.realtime"
+        self.ignored = f"{prefix}.ignored"
+        self.unrouted_as_it_is = False
+        """Whether the queue is there with arguments that this version doesn't give it."""
 
     def queue(self, name: str) -> str:
         """Return the queue of a consumer."""
@@ -66,10 +71,15 @@ def shard_key(shard: int) -> str:
     return f"shard.{shard}"
 
 
-async def declare_events(channel: AbstractChannel, names: QueueNames) -> None:
-    """Declare where facts go, and where those go that nobody consumes."""
+async def declare_events(
+    channel: AbstractChannel, names: QueueNames, own: Mapping[str, bool] | None = None
+) -> None:
+    """Declare where facts go, and where those go that nobody consumes.
+
+    `own` are the types that this process publishes, each with whether it may be missed.
+    """
     await channel.declare_exchange(names.unrouted, ExchangeType.FANOUT, durable=True)
-    unrouted = await _quorum(channel, names.unrouted, {"x-max-length": _UNROUTED_MAX})
+    unrouted = await _declare_unrouted(channel, names)
     await unrouted.bind(names.unrouted, "")
     await channel.declare_exchange(
         names.events,
@@ -77,6 +87,15 @@ async def declare_events(channel: AbstractChannel, names: QueueNames) -> None:
         durable=True,
         arguments={"alternate-exchange": names.unrouted},
     )
+    if own:
+        ignored = await channel.declare_queue(
+            names.ignored, durable=True, arguments={"x-queue-type": "classic", "x-max-length": 0}
+        )
+        for event_type, may_be_missed in own.items():
+            if may_be_missed:
+                await ignored.bind(names.events, event_type)
+            else:
+                await ignored.unbind(names.events, event_type)
 
 
 async def declare_consumer(
@@ -145,15 +164,31 @@ async def declare_receiver(channel: AbstractChannel, names: QueueNames) -> Abstr
         auto_delete=True,
         arguments={
             "x-queue-type": "classic",
-            "x-max-length": _FRAMES_MAX,
-            "x-max-length-bytes": _FRAMES_MAX_BYTES,
+            "x-max-length": _FRAMES_MOST,
+            "x-max-length-bytes": _FRAMES_MOST_BYTES,
         },
     )
     # Without waiting for each answer; whatever is declared next waits for all of them.
     plain = await channel.get_underlay_channel()
     for shard in range(SHARDS):
         await plain.queue_bind(queue.name, names.realtime, shard_key(shard), nowait=True)
+    await queue.bind(names.realtime, queue.name)  # for its own echo
     return queue
+
+
+async def _declare_unrouted(channel: AbstractChannel, names: QueueNames) -> AbstractQueue:
+    """Declare the queue of the unrouted, or take it as it is.
+
+    Earlier versions limited it by an argument. To be told of that costs the channel: the caller
+    comes again with a new one.
+    """
+    try:
+        if names.unrouted_as_it_is:
+            return await channel.declare_queue(names.unrouted, passive=True)
+        return await _quorum(channel, names.unrouted, {})
+    except (ChannelPreconditionFailed, ChannelNotFoundEntity) as error:
+        names.unrouted_as_it_is = isinstance(error, ChannelPreconditionFailed)
+        raise
 
 
 async def _quorum(channel: AbstractChannel, name: str, arguments: dict[str, Any]) -> AbstractQueue:
