@@ -38,7 +38,7 @@ export PIP_ROOT_USER_ACTION = ignore
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: check secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture drills observe dashboards memory hostile differential mutants k8s lint types format lock bench clean
+.PHONY: check secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture rollout drills observe dashboards memory hostile differential mutants k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -93,6 +93,10 @@ torture: $(READY) ## messages and transfers while processes are killed or hang a
 	TORTURE_SECONDS=$(TORTURE_SECONDS) KILLS=all \
 	  $(PYTEST) tests/fleet/test_history.py tests/fleet/test_transfer_kills.py \
 	    tests/fleet/test_hanging.py -s $(ARGS)
+
+rollout: $(READY) ## the release before on our schema, alone and beside us, under its whole black-box suite
+	@$(PY) -m sharezync_testkit.programs
+	WHOLE_ROLLOUT=1 $(PYTEST) tests/rollout -s $(ARGS)
 
 drills: $(READY) ## backups restored, dumps, points in time, a standby that takes over with commits lost
 	@$(PY) -m sharezync_embedded rabbitmq install

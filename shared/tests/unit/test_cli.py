@@ -3,7 +3,9 @@
 import argparse
 from typing import Any
 
+import asyncpg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from sharezync_shared.cli import CliCommand, ServiceCommand
 from sharezync_shared.db.migrations import Migrations
@@ -32,6 +34,21 @@ def test_a_database_that_is_away_is_told_in_a_sentence(capsys: pytest.CaptureFix
     assert status == 1
     assert "The database can't be reached" in told.err
     assert "Traceback" not in told.err
+
+
+def test_a_lock_that_was_not_to_be_had_is_no_database_that_is_away(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refused = asyncpg.LockNotAvailableError("canceling statement due to lock timeout")
+    wrapped: Any = DBAPIError(
+        "ALTER TABLE a\nADD COLUMN b int",
+        {},
+        Exception("as SQLAlchemy has it"),
+    )
+    wrapped.orig.__cause__ = refused
+    assert command_line(wrapped).main(["do-it"]) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "canceling statement due to lock timeout. Run this again." in told
 
 
 def test_a_fault_of_ours_is_not_passed_off_as_an_outage() -> None:

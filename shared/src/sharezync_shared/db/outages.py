@@ -56,8 +56,11 @@ def is_outage(error: BaseException) -> bool:
 
 
 def outage_in_words(error: BaseException) -> str:
-    """Return what is printed of an outage at a command line."""
-    return f"The database can't be reached: {error}. Is DATABASE_URL right, and is it up?"
+    """Return what somebody at a command line is told of an outage."""
+    *_, told = _with_causes(error)
+    if not is_away(error):
+        return f"The database is up, and something else was in the way: {told}. Run this again."
+    return f"The database can't be reached: {told}. Is DATABASE_URL right, and is it up?"
 
 
 def log_leftover(event: str, error: Exception, **fields: Any) -> None:  # noqa: ANN401 - fields of a record are anything
