@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 import bcrypt
 import pytest
+from structlog.testing import capture_logs
 
 from services.auth.tests.api.conftest import PASSWORD, Auth
 from sharezync_auth.__main__ import COMMANDS
@@ -36,7 +37,8 @@ def run(settings: AuthSettings) -> Run:
     async def run(name: str, *arguments: str) -> int:
         parser = argparse.ArgumentParser()
         COMMANDS[name].arguments(parser)
-        return await COMMANDS[name].run(settings, parser.parse_args(arguments)) or 0
+        with capture_logs():  # records are another matter: a command has them go to stderr
+            return await COMMANDS[name].run(settings, parser.parse_args(arguments)) or 0
 
     return run
 

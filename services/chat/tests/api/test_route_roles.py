@@ -78,6 +78,7 @@ INTERNAL: Final = (
     "POST /internal/acquaintances",
     "GET /internal/streams/heads",
     "GET /internal/streams/replay",
+    "POST /internal/streams/changes",
 )
 
 

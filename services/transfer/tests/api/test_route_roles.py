@@ -46,6 +46,7 @@ INTERNAL: Final = (
     "POST /internal/transfers/{transfer_id}/progress",
     "GET /internal/streams/heads",
     "GET /internal/streams/replay",
+    "POST /internal/streams/changes",
 )
 
 
