@@ -119,7 +119,7 @@ def test_a_docker_that_does_not_answer_is_none(
 
 @pytest.fixture
 def greeter() -> Iterator[int]:
-    """A port that greets as an AMQP broker does."""
+    """A port that greets as an AMQP broker does, and takes policies as its HTTP API does."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def greet() -> None:
@@ -129,8 +129,13 @@ def greeter() -> Iterator[int]:
                 except OSError:
                     return
                 with connection:
-                    connection.recv(8)
-                    connection.sendall(b"\x01")
+                    said = connection.recv(8)
+                    if said.startswith(b"PUT"):
+                        while not said.endswith(b"}"):
+                            said += connection.recv(4096)
+                        connection.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
+                    else:
+                        connection.sendall(b"\x01")
 
         thread = threading.Thread(target=greet)
         thread.start()
