@@ -89,6 +89,7 @@ class Health:
         self._every_seconds = every_seconds
         self._waiting = {n for n, each in dependencies.items() if each.needed_to_start}
         self._statuses: dict[str, DependencyStatus] = {}
+        self._warned_of: set[str] = set()
         self._checking = asyncio.Lock()
         gauge = shared_metric(
             registry,
@@ -154,9 +155,14 @@ class Health:
         self._gauges[name].set(is_up)
         if is_up:
             self._waiting.discard(name)
-            if before is not None and before.status == "down":
+            if name in self._warned_of:
+                self._warned_of.discard(name)
                 log.info("dependency_up", service=self._name, dependency=name)
-        elif before is None or before.status == "up":
+        elif name in self._warned_of:
+            return
+        elif before is not None or not self._dependencies[name].from_memory:
+            # What the process itself has just begun to connect to is given a round.
+            self._warned_of.add(name)
             log.warning(
                 "dependency_down", service=self._name, dependency=name, detail=status.detail
             )

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from sharezync_shared.health import Dependency, DependencyDown, Health
 from sharezync_testkit.waiting import giving_up
@@ -117,3 +118,21 @@ async def until(ask: Callable[[], Awaitable[object]], status: str) -> None:
     async with giving_up(lambda: status):
         while getattr(await ask(), "status", None) != status:  # noqa: ASYNC110 - checks run by themselves
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("from_memory", [True, False], ids=["its own link", "asked"])
+async def test_what_a_process_has_just_begun_to_connect_to_is_no_warning_yet(
+    store: Store, registry: CollectorRegistry, *, from_memory: bool
+) -> None:
+    broker = Dependency(check=store.check, degraded="Late events", from_memory=from_memory)
+    health = Health("things", {"store": broker}, registry)
+    store.raises = DependencyDown("not connected")
+    with capture_logs() as told:
+        await health.check()
+        first = [each["event"] for each in told]
+        await health.check()
+        await health.check()
+        store.raises = None
+        await health.check()
+    assert first == ([] if from_memory else ["dependency_down"])
+    assert [each["event"] for each in told] == ["dependency_down", "dependency_up"]
