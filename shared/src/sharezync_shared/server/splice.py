@@ -45,6 +45,8 @@ class SpliceSource:
 
     async def readable(self) -> int:
         """Wait until there is something; return how many bytes, or 0 at the end."""
+        # Where both ends are fast nothing would ever have to wait, and nobody else had a turn.
+        await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
         if not (count := self._waiting_bytes()):
             ready = asyncio.Event()

@@ -45,8 +45,8 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
     """One step of one stream, finished."""
 
     stream: str
-    """`channel:<uuid>`, `inbox:<user>`, `transfers:<user>`, `account:<user>`, or or control
-    only: `transfer:<id>`, `epoch:<service>`."""
+    """`channel:<uuid>`, `inbox:<user>`, `transfers:<user>`, `account:<user>`, or, for control
+    only, `transfer:<id>`, `epoch:<service>`."""
     epoch: str
     """Changes only when the stream's log can't be trusted any more."""
     seq: int

@@ -142,6 +142,16 @@ async def test_what_is_not_there_is_not_moved(ends: Ends) -> None:
         assert await source.readable() == 0
 
 
+async def test_others_have_their_turn_though_there_is_always_more(ends: Ends) -> None:
+    ours, theirs = ends
+    theirs.send(b"more")
+    turns: list[str] = []
+    with SpliceSource(ours.fileno()) as source:
+        asyncio.get_running_loop().call_soon(turns.append, "somebody else")
+        assert await source.readable() == 4
+        assert turns == ["somebody else"]
+
+
 async def test_more_than_was_announced_is_not_sent(ends: Ends) -> None:
     ours, theirs = ends
 

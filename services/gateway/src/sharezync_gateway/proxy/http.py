@@ -167,9 +167,11 @@ class HttpUpstream:
         patience.pause()
         await send(start)
         patience.resume()
-        if request.takes_splice and (length or 0) >= _SPLICE_FROM_BYTES and _is_plain(response):
-            await self._splice(response, length or 0, send, patience)
-            return
+        if request.takes_splice and length is not None and length >= _SPLICE_FROM_BYTES:
+            transport = _plain_transport(response)
+            if transport is not None:
+                await self._splice(response, transport, length, send, patience)
+                return
         async for piece in response.content.iter_any():
             patience.pause()
             await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -179,20 +181,21 @@ class HttpUpstream:
     async def _splice(
         self,
         response: aiohttp.ClientResponse,
+        transport: asyncio.Transport,
         length: int,
         send: Send,
         patience: ServiceTimeout,
     ) -> None:
-        content, connection = response.content, response.connection
+        content = response.content
         early = b""
         while piece := content.read_nowait():  # which has aiohttp go on reading, so again
             early += piece
         left = length - content.total_bytes
-        if not left or connection is None or connection.transport is None:
+        if not left:
             await send({"type": "http.response.body", "body": early, "more_body": False})
             return
-        connection.transport.pause_reading()
-        with SpliceSource(connection.transport.get_extra_info("socket").fileno()) as source:
+        transport.pause_reading()
+        with SpliceSource(transport.get_extra_info("socket").fileno()) as source:
             patience.pause()
             await send({"type": "http.response.body", "body": early, "more_body": True})
             while left:
@@ -223,15 +226,14 @@ class HttpUpstream:
         ]
 
 
-def _is_plain(response: aiohttp.ClientResponse) -> bool:
-    """Whether the rest of an answer is what its connection brings next, as it is."""
-    connection = response.connection
-    return (
-        connection is not None
-        and connection.transport is not None
-        and connection.transport.get_extra_info("ssl_object") is None
-        and "Transfer-Encoding" not in response.headers
-    )
+def _plain_transport(response: aiohttp.ClientResponse) -> asyncio.Transport | None:
+    """Return the transport that brings the rest of an answer next, as it is; None if none does."""
+    connection = response.connection  # None where all has come
+    transport = None if connection is None else connection.transport
+    is_plain = "Transfer-Encoding" not in response.headers
+    if transport is None or not is_plain or transport.get_extra_info("ssl_object") is not None:
+        return None
+    return transport
 
 
 async def _pieces(body: RequestBody, patience: ServiceTimeout) -> AsyncIterator[bytes]:
