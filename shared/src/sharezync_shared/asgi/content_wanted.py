@@ -37,7 +37,7 @@ class RangeUnsatisfiable(Problem):
     """With the header `Content-Range: bytes */<size>` (RFC 9110 §15.5.17)."""
 
     kind, slug = ProblemKind.RANGE, "range-unsatisfiable"
-    title = "The range lies outside the file, or there is more than one"
+    title = "The range lies outside the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,9 @@ def span_of(headers: Headers, size_bytes: int, version: Version) -> Span | None:
     """Return the one range that is asked for; None for the whole. Not for HEAD (§14.2).
 
     A range of another unit is none (§14.2), and so is one for another version of the content
-    (If-Range, §13.1.5). Raises RangeUnsatisfiable for what can't be satisfied or understood, and
-    for several ranges at once: answering those has cost others more than it ever gave.
+    (If-Range, §13.1.5). Several at once are answered with the whole, as §14.2 allows: answering
+    them one by one has cost others more than it ever gave. Raises RangeUnsatisfiable for what can't
+    be satisfied or understood.
     """
     given = ",".join(headers.getlist("range"))
     unit, _, asked = given.partition("=")
@@ -109,11 +110,12 @@ def span_of(headers: Headers, size_bytes: int, version: Version) -> Span | None:
     same = {version.etag, version.last_modified}
     if "if-range" in headers and headers["if-range"].strip() not in same:
         return None
-    found = _RANGE.fullmatch(asked.strip())
-    span = _resolved(found[1], found[2], size_bytes) if found else None
-    if span is None:
+    parts = [part.strip() for part in asked.split(",") if part.strip()]
+    matches = [_RANGE.fullmatch(part) for part in parts]
+    spans = [_resolved(found[1], found[2], size_bytes) if found else None for found in matches]
+    if None in matches or not any(spans):
         raise RangeUnsatisfiable(headers={"Content-Range": f"bytes */{size_bytes}"})
-    return span
+    return spans[0] if len(spans) == 1 else None
 
 
 def _resolved(first: str, last: str, size_bytes: int) -> Span | None:

@@ -86,9 +86,9 @@ _DOWNLOAD: Final[dict[str, Any]] = {
 async def download_file(file: ReadableFile, request: Request, context: Context) -> Response:
     """Requires a token of a user who may read the file, or a signed URL.
 
-    A single `Range` is answered with 206, several are refused. `If-None-Match` and `If-Range` take
-    the `ETag`, which never changes. Only safe media types are served inline, all others as an
-    attachment.
+    A single `Range` is answered with 206, several with the whole file. `If-None-Match` and
+    `If-Range` take the `ETag`, which never changes. Only safe media types are served inline, all
+    others as an attachment.
     """
     version = version_of(file)
     if not_modified(request.headers, version):
