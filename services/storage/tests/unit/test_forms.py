@@ -65,6 +65,12 @@ async def test_the_length_of_the_file_is_guessed_from_that_of_the_body() -> None
         ('form-data; name="file"; filename=""', ""),
         ("form-data; name=file; filename=x.txt", "x.txt"),
         ('form-data; name="file"; filename="a;b.txt"', "a;b.txt"),
+        ("form-data; name=\"file\"; filename*=UTF-8''na%C3%AFve%20%E2%82%AC.txt", "naïve €.txt"),
+        ('form-data; name="file"; filename="n.txt"; filename*=utf-8\'en\'%C3%AF.txt', "ï.txt"),
+        ("form-data; filename*=UTF-8''%C3%AF.txt; filename=x; name=\"file\"", "ï.txt"),
+        ("form-data; name=\"file\"; filename*=iso-8859-1''%EF.txt", "ï.txt"),
+        ('form-data; name="file"; filename="a; filename*=utf-8\'\'b"', "a; filename*=utf-8''b"),
+        ("form-data; name=\"file\"; filename=x; filename*=utf-7''b", "x"),
         ('form-data; name="file"; filename="say \\"hi\\".txt"', 'say "hi".txt'),
     ],
 )

@@ -3,8 +3,10 @@
 Starlette's `UploadFile` would spool the file into a temporary one first, and only then begin.
 """
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -16,6 +18,10 @@ FIELD: Final = "file"
 _MAX_PARTS: Final = 16
 _MAX_OTHER_BYTES: Final = 64 * 1024
 """What all other fields may hold together; they are read, and dropped."""
+_QUOTED: Final = re.compile(rb'"(?:\\.|[^"\\])*"')
+_FILENAME_EXTENDED: Final = re.compile(
+    rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[A-Za-z0-9-]*'([^\s;]+)", re.IGNORECASE
+)
 _CALLBACKS: Final = (
     "part_begin", "header_field", "header_value", "header_end", "headers_finished", "part_data",
     "end",
@@ -118,15 +124,19 @@ class FileForm:
         self._header = bytearray(), bytearray()
 
     def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         if options.get(b"name") != FIELD.encode():
             return
         if self._found:
             raise FormInvalid("Only one file is allowed")
-        if b"filename" not in options:
+        name = _extended_name(disposition)
+        if name is None and b"filename" in options:
+            name = options[b"filename"].decode(errors="replace")
+        if name is None:
             raise FormInvalid(f"The field `{FIELD}` must be a file")
         self._found = self._in_file = True
-        self.name = options[b"filename"].decode(errors="replace")
+        self.name = name
         self.mime = self._headers.get(b"content-type", b"").decode("latin-1") or None
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
@@ -139,3 +149,11 @@ class FileForm:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _extended_name(disposition: bytes) -> str | None:
+    """Return what `filename*` says (RFC 8187), which counts before `filename`; or None."""
+    given = _FILENAME_EXTENDED.search(_QUOTED.sub(b"", disposition))
+    if given is None:
+        return None
+    return unquote_to_bytes(given[2]).decode(given[1].decode("ascii"), errors="replace")
