@@ -38,7 +38,7 @@ export PIP_ROOT_USER_ACTION = ignore
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: check secrets audit sbom images local-images help venv run fleet test unit api integration blackbox replicas torture rollout drills observe dashboards memory hostile differential mutants k8s lint types format lock bench clean
+.PHONY: check secrets audit sbom images local-images help venv run fleet init test unit api integration blackbox replicas torture rollout drills observe dashboards memory hostile differential mutants k8s lint types format lock bench clean
 
 ##@ Start here
 
@@ -53,6 +53,9 @@ run: $(READY) ## the whole product in one process on an embedded PostgreSQL (POR
 
 fleet: $(READY) ## five processes on RabbitMQ and PostgreSQL (AMQP_URL, DATABASE_URL, or brought up here)
 	@exec $(PY) -m sharezync_embedded fleet --stop-with-parent
+
+init: $(READY) ## create or upgrade the databases of all services, and stop (DATABASE_URL, or the embedded one)
+	@exec $(PY) -m sharezync_embedded init --stop-with-parent
 
 venv: $(READY) ## only build the environment in .venv
 

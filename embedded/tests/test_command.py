@@ -1,14 +1,17 @@
 """`sharezync-server` from a shell."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from sharezync_embedded.__main__ import main
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.rabbitmq import Broker
+from sharezync_testkit.servers import Databases
 
 
 def test_postgres_is_started_asked_and_stopped(
@@ -27,6 +30,31 @@ def test_postgres_is_started_asked_and_stopped(
     assert command("url") == (0, url)
     assert command("stop") == (0, "")
     assert EmbeddedPostgres(folder).pid() is None
+
+
+def test_all_databases_are_initialised_at_once_and_again(
+    folder: Path,
+    databases: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = databases.new()
+    monkeypatch.setenv("DATABASE_URL", url)
+    for _ in range(2):
+        assert main(["init", "--data-dir", str(folder)]) == 0
+        assert "are ready" in capsys.readouterr().out
+
+    async def schemas() -> set[str]:
+        connection = await asyncpg.connect(url)
+        try:
+            rows = await connection.fetch(
+                "SELECT schemaname FROM pg_tables WHERE tablename = 'alembic_version'"
+            )
+            return {row["schemaname"] for row in rows}
+        finally:
+            await connection.close()
+
+    assert asyncio.run(schemas()) == {"auth", "chat", "transfer", "storage"}
 
 
 @pytest.mark.parametrize(
@@ -53,5 +81,5 @@ def test_it_explains_itself() -> None:
         check=True,
         timeout=30,
     ).stdout
-    for command in ("up", "fleet", "postgres", "rabbitmq"):
+    for command in ("up", "fleet", "init", "postgres", "rabbitmq"):
         assert command in said

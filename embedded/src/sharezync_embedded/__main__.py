@@ -18,7 +18,7 @@ from sharezync_embedded.postgres import EmbeddedPostgres, PostgresFailed
 from sharezync_embedded.processes import stop_with_parent
 from sharezync_embedded.provision import provision
 from sharezync_embedded.rabbitmq import BrokerFailed
-from sharezync_embedded.server import up
+from sharezync_embedded.server import init, up
 from sharezync_shared.db.migrations import SchemaTooOld
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.settings import Settings, read_settings
@@ -50,6 +50,8 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
             return _up(settings)
         case "fleet":
             return _fleet(settings)
+        case "init":
+            return _init(settings)
         case "backup" | "restore":
             return _back_up_or_restore(settings, options.command, options.folder)
         case "postgres":
@@ -70,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("up", parents=[common], help="run all services in one process")
     commands.add_parser("fleet", parents=[common], help="run a process for each service")
+    commands.add_parser(
+        "init", parents=[common], help="create or upgrade the databases of all services"
+    )
     for command, helped_with in {
         "backup": "copy everything into a new folder, while the product runs",
         "restore": "fill an empty data folder from a backup; everybody has to log in again",
@@ -91,6 +96,14 @@ def _up(settings: Settings) -> int:
     for_people = "log_format" not in settings.model_fields_set
     configure_logging(settings.log_level, "console" if for_people else settings.log_format)
     up(settings, _say)
+    return 0
+
+
+def _init(settings: Settings) -> int:
+    configure_logging("warning", "console")
+    init(settings)
+    where = "DATABASE_URL" if settings.database_url else str(settings.data_dir.absolute())
+    _say(f"The databases of auth, chat, transfer and storage are ready: {where}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """`sharezync-server up`: the whole product in one process, with what it stands on around it."""
 
+import asyncio
 import gc
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,19 @@ def up(settings: Settings, say: Say) -> None:
                 _load_services()
             run(_serve(settings, database.result(), secret_key, began, say))
     say("ShareZync has stopped; everything is kept in " + str(settings.data_dir.absolute()))
+
+
+def init(settings: Settings) -> None:
+    """Bring the schemas of all services to this version, and serve nothing.
+
+    On `settings.database_url`, or in the folder of the embedded PostgreSQL. Raises as `up`, and
+    SchemaTooOld.
+    """
+    with sole_use(settings.data_dir), _database(settings) as database_url:
+        _load_services()
+        from sharezync_embedded.compose import migrate  # noqa: PLC0415 - loaded by now
+
+        asyncio.run(migrate(database_url))
 
 
 async def _serve(

@@ -35,7 +35,8 @@ _TIMEOUTS = ("SET lock_timeout = '3s'", "SET statement_timeout = 0")
 
 def config_for(package: str) -> Config:
     """Return Alembic's configuration for the migrations in `package` (a name, or a path)."""
-    config = Config()
+    # Its default is what stood for standard output when alembic was loaded.
+    config = Config(stdout=sys.stdout)
     location = package if os.sep in package else package.replace(".", ":", 1)
     config.set_main_option("script_location", location)
     config.set_main_option("path_separator", "os")
