@@ -17,6 +17,7 @@ from sharezync_gateway.asyncapi.frames import SERVER
 from sharezync_gateway.realtime import protocol
 from sharezync_gateway.realtime.protocol import CloseCode
 from sharezync_gateway.routes import SOCKET_ROUTES
+from sharezync_gateway.transfers.core.chunks import JsonChunkDown
 from sharezync_gateway.transfers.socket import frames as transfer_frames
 from sharezync_shared.events.amqp.wire import pack
 from sharezync_shared.events.contracts import Event
@@ -137,7 +138,8 @@ def test_schemas_are_those_of_draft_7(document: Json) -> None:
 
 
 def test_every_frame_of_ours_is_in_it_and_no_other(spoken: Protocol) -> None:
-    ours = {*get_args(protocol.ServerFrame), transfer_frames.SenderAck, transfer_frames.ChunkError}
+    of_transfers = {transfer_frames.SenderAck, transfer_frames.ChunkError, JsonChunkDown}
+    ours = {*get_args(protocol.ServerFrame), *of_transfers}
     assert {frame.body for frame in SERVER.values()} == ours
     tags = {str(body.__struct_config__.tag) for body in ours}
     assert spoken.types("server") - {"reply", "said", "session.revoked"} == tags

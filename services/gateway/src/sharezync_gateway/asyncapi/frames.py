@@ -28,7 +28,7 @@ class FrameDoc:
     transfer: bool = False
     """Whether it is for transfers: sockets of one channel refuse it."""
     window: bool = False
-    """Whether the gateway reads `window` beside what the service declares."""
+    """Whether the gateway reads `window` and `encoding` beside what the service declares."""
 
 
 class Renewed(msgspec.Struct):
@@ -102,6 +102,11 @@ SERVER: Final[dict[str, FrameDoc]] = {
     ),
     "typing": FrameDoc(
         "Signal: a user is typing in a subscribed channel; valid for 6 s", protocol.TypingSignal
+    ),
+    "file_chunk": FrameDoc(
+        "To recipients that asked for it: a chunk in base64",
+        chunks.JsonChunkDown,
+        transfer=True,
     ),
     "chunk_ack": FrameDoc(
         "To the sender: these chunks are stored", frames.SenderAck, transfer=True

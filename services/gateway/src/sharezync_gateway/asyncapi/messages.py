@@ -18,6 +18,11 @@ _WINDOW: Final[Schema] = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}],
     "description": "Credit in bytes that the recipient grants",
 }
+_ENCODING: Final[Schema] = {
+    "enum": ["binary", "json"],
+    "default": "binary",
+    "description": "How chunks come to the recipient: as binary frames, or as `file_chunk`",
+}
 _UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
@@ -102,7 +107,7 @@ def _command(
             "type": {"const": kind},
             "id": _FRAME_ID,
             **body["properties"],
-            **({"window": _WINDOW} if frame.window else {}),
+            **({"window": _WINDOW, "encoding": _ENCODING} if frame.window else {}),
         },
     }
     tag = "transfer" if frame.transfer else service

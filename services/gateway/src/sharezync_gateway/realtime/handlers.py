@@ -117,7 +117,7 @@ class OwnHandlers:
             connection.charge(len(connection.streams) / _HEADS_FOR_A_COMMAND)
             positions = ((s, self._tracker.position(s)) for s in connection.streams)
             heads = {stream: position for stream, position in positions if position is not None}
-        connection.send(Pong(head.id, heads))
+        connection.send(Pong(head.id, heads, frame.timestamp))
 
     async def _nothing(self, connection: Connection, head: FrameHead, text: str) -> None:
         """That it came is all there is to it."""

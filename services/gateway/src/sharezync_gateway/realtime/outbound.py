@@ -45,14 +45,14 @@ class Outbound:
         """Write what may be lost; False if it was."""
         return self.write(frame) or self._write_within(frame, SIGNAL_LIMIT_BYTES)
 
-    def send_binary(self, *parts: bytes) -> bool:
-        """Write one binary message, given in pieces that are not copied together.
+    def send_binary(self, *parts: bytes, kind: int = BINARY) -> bool:
+        """Write one binary message, or a text as large as one, in pieces that aren't copied.
 
         False, and nothing written, if the peer is slow or going: `wait_writable` says when to try
         again. What waits of it doesn't count against events: a chunk alone may be as large as their
         limit.
         """
-        header = frame_header(BINARY, sum(map(len, parts)))
+        header = frame_header(kind, sum(map(len, parts)))
         if not self._port.write_parts([header, *parts]):
             return False
         # Never more than lies in the buffer now, so it can't grow with what was sent long ago.

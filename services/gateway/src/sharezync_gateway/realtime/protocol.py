@@ -117,6 +117,7 @@ class Ping(msgspec.Struct):
     """Asks for a `pong`, with the heads of the socket's streams if wanted."""
 
     heads: bool = False
+    timestamp: FrameId | float = None
 
 
 class Nothing(msgspec.Struct):
@@ -301,6 +302,8 @@ class Pong(msgspec.Struct, tag_field="type", tag="pong", omit_defaults=True):
 
     id: FrameId = None
     heads: dict[str, Cursor] | None = None
+    timestamp: FrameId | float = None
+    """That of the `ping`."""
 
 
 class Interested(msgspec.Struct):

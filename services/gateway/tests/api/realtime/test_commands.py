@@ -104,3 +104,13 @@ async def test_one_socket_has_only_so_many_commands_waiting(world: World, ada: U
         await device.frames(3)
         await device.say("send_message", channel_id=str(uuid7()), text="x")
         await device.frame("reply")
+
+
+async def test_a_ping_gets_its_timestamp_back(node: Node, ada: User) -> None:
+    async with node.device(ada) as device:
+        for timestamp in (1795281600123, 1795281600.5, "2026-11-21T17:00:00Z"):
+            frame_id = await device.say("ping", timestamp=timestamp)
+            pong = await device.frame("pong")
+            assert pong == {"type": "pong", "id": frame_id, "timestamp": timestamp}
+        await device.say("ping")
+        assert "timestamp" not in await device.frame("pong")

@@ -27,6 +27,7 @@ from sharezync_shared.contracts.storage import ChunkStored
 from sharezync_shared.contracts.transfer import ParticipationRead, Standing
 from sharezync_shared.events.local import LocalBus
 from sharezync_shared.ranges import Ranges
+from sharezync_shared.server import BINARY
 
 CHUNK = 100
 """Size of chunks in these tests; only the last of a file may be shorter."""
@@ -59,7 +60,8 @@ class FakeSocket:
         self.texts.append(json.loads(payload))
         return True
 
-    def send_binary(self, *parts: bytes) -> bool:
+    def send_binary(self, *parts: bytes, kind: int = BINARY) -> bool:
+        assert kind == BINARY
         if not self.writable.is_set():
             return False
         self.frames.append(b"".join(parts))

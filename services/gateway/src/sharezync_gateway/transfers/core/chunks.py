@@ -93,6 +93,10 @@ class JsonChunk(msgspec.Struct):
     data: bytes
 
 
+class JsonChunkDown(JsonChunk, tag_field="type", tag="file_chunk"):
+    """A chunk as recipients get it that asked for JSON."""
+
+
 _json_decoder = msgspec.json.Decoder(JsonChunk)
 
 
@@ -117,6 +121,15 @@ def decode_json(text: str) -> Chunk:
         raise BadFrame("chunk-too-large", f"A chunk has at most {MAX_CHUNK_BYTES} bytes")
     sha256 = bytes.fromhex(said.sha256)
     return gather_chunk(said.transfer_id, said.file, said.index, sha256, [said.data])
+
+
+def encode_json(frame: bytes) -> bytes:
+    """Return the `file_chunk` frame of what a binary frame of ours holds."""
+    chunk = decode_frame(frame)
+    payload = bytes(chunk.payload)
+    return msgspec.json.encode(
+        JsonChunkDown(chunk.transfer_id, chunk.file, chunk.index, chunk.sha256.hex(), payload)
+    )
 
 
 def gather_chunk(

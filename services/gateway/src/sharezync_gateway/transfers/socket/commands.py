@@ -58,7 +58,7 @@ async def _run(
             with session.using(named.transfer_id) as transfer:
                 try:
                     async with transfer.lock:
-                        await _act(session, transfer, head, data, named.window)
+                        await _act(session, transfer, head, data, named)
                 finally:
                     transfer.expect_no_more()
     finally:
@@ -84,7 +84,7 @@ async def _act(
     transfer: SocketTransfer,
     head: FrameHead,
     data: Mapping[str, Any],
-    window_bytes: int | None,
+    named: TransferCommandFrame,
 ) -> None:
     kind = head.type
     if kind in ENDS_DELIVERY:
@@ -105,7 +105,7 @@ async def _act(
     if outcome.problem is not None:
         transfer.refresh()  # perhaps it goes on after all
     elif kind in BEGINS_DELIVERY:
-        transfer.begin(window_bytes, outcome.end)
+        transfer.begin(named, outcome.end)
     elif kind in _ENDS_FOLLOWING:
         transfer.unfollow()
 

@@ -11,13 +11,14 @@ import structlog
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.transfers.context import AWAY_SECONDS, LOOK_SECONDS, TransferContext
 from sharezync_gateway.transfers.core.chunk_store import ChunkAbsent, StoreAway
-from sharezync_gateway.transfers.core.chunks import Place, chunk_header
+from sharezync_gateway.transfers.core.chunks import Place, chunk_header, encode_json
 from sharezync_gateway.transfers.socket.chunk_scheduler import ChunkScheduler
 from sharezync_gateway.transfers.socket.frames import ChunkError, encode_frame
 from sharezync_shared.calls.client import ServiceUnavailable
 from sharezync_shared.contracts.transfer import FileShape, ParticipationRead
 from sharezync_shared.problems import NotFound
 from sharezync_shared.ranges import Ranges
+from sharezync_shared.server import BINARY, TEXT
 
 log = structlog.get_logger()
 
@@ -47,6 +48,7 @@ class Delivery:
         participation: ParticipationRead,
         *,
         window_bytes: int,
+        as_json: bool = False,
         on_finished: Callable[["Delivery"], None],
         on_gone: Callable[[], None],
     ) -> None:
@@ -56,6 +58,7 @@ class Delivery:
         self.stalled = False
         self.scheduler = ChunkScheduler(participation.shapes, participation.confirmed, window_bytes)
         self._context = context
+        self._as_json = as_json
         self._on_finished = on_finished
         self._on_gone = on_gone
         self._stall_seconds = context.stall_seconds
@@ -169,7 +172,10 @@ class Delivery:
             self.scheduler.learn(file, Ranges([(index, index)]))
             await asyncio.sleep(AWAY_SECONDS)
             return True
-        while not self.connection.send_binary(*parts):
+        kind = BINARY
+        if self._as_json:
+            kind, parts = TEXT, (encode_json(b"".join(parts)),)
+        while not self.connection.send_binary(*parts, kind=kind):
             if not await self._wait_writable():
                 return False
         self._ahead.popleft()

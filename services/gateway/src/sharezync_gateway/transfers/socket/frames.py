@@ -1,6 +1,6 @@
 """Text frames about transfers, beside those that are plain commands. Pure."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -65,11 +65,16 @@ class ChunkError(msgspec.Struct, tag_field="type", tag="error"):
     retry_after_ms: int | None = None
 
 
-class TransferCommandFrame(msgspec.Struct):
-    """What every command but the first says; `window` is the credit that a receiver grants."""
+class TransferCommandFrame(msgspec.Struct, frozen=True):
+    """What every command but the first says; of a receiver also how chunks are to come.
+
+    `window` is the credit that it grants. With the `encoding` "json", chunks come as `file_chunk`,
+    to clients that can't take binary frames.
+    """
 
     transfer_id: UUID
     window: _Window | None = None
+    encoding: Literal["binary", "json"] = "binary"
 
 
 encode_frame: Final = msgspec.json.encode

@@ -18,7 +18,12 @@ from sharezync_gateway.transfers.core.memory import ByteSemaphore
 from sharezync_gateway.transfers.core.notices import TransferListener
 from sharezync_gateway.transfers.socket.chunk_receiver import ChunkReceiver
 from sharezync_gateway.transfers.socket.delivery import Delivery
-from sharezync_gateway.transfers.socket.frames import ChunkError, bounded_window, encode_frame
+from sharezync_gateway.transfers.socket.frames import (
+    ChunkError,
+    TransferCommandFrame,
+    bounded_window,
+    encode_frame,
+)
 from sharezync_shared.contracts.transfer import ParticipationRead
 from sharezync_shared.problems import Problem, RateLimited, Unavailable
 from sharezync_shared.ranges import Ranges
@@ -68,7 +73,8 @@ class SocketTransfer(TransferListener):
         self._session = session
         self._context = session.context
         self._connection = session.connection
-        self._window_bytes: int | None = None
+        self._wish: TransferCommandFrame | None = None
+        """How the client wants chunks, since it last said so."""
         self._expected: _Expected | None = None
         self._refreshing = False
         self._changed = False
@@ -169,15 +175,15 @@ class SocketTransfer(TransferListener):
         """Nothing came of it, or it has begun. Safe to repeat."""
         self._expected = None
 
-    def begin(self, window_bytes: int | None, participation: ParticipationRead | None) -> None:
-        """Push from now on what is stored, beginning anew.
+    def begin(self, wish: TransferCommandFrame, participation: ParticipationRead | None) -> None:
+        """Push from now on what is stored, beginning anew, in the way that is wished for.
 
         `participation` is how it stood when transfer answered, at some time since `expect`; None:
         ask.
         """
         expected, self._expected = self._expected or _Expected(), None
         self.stop_delivery()
-        self.wanted, self._window_bytes = True, window_bytes
+        self.wanted, self._wish = True, wish
         if participation is None:
             self.refresh()
             return
@@ -258,13 +264,14 @@ class SocketTransfer(TransferListener):
             self.unfollow()
         elif participation.state not in DELIVERING:
             self.stop_delivery()
-        elif self.wanted and self.delivery is None:
+        elif self.wanted and self.delivery is None and self._wish is not None:
             self.delivery = Delivery(
                 self._context,
                 self._connection,
                 self.transfer_id,
                 participation,
-                window_bytes=bounded_window(self._window_bytes, participation.window_bytes),
+                window_bytes=bounded_window(self._wish.window, participation.window_bytes),
+                as_json=self._wish.encoding == "json",
                 on_finished=self._finished,
                 on_gone=self.refresh,
             )

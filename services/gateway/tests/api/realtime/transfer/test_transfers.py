@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import hashlib
 import os
+from functools import partial
 
 from services.gateway.tests.api.realtime.registry import device_named
 from services.gateway.tests.api.realtime.transfer.scene import (
     CHUNK,
+    Json,
     Replica,
     Scene,
     chunks_of,
@@ -90,6 +93,31 @@ async def test_several_devices_that_follow_each_get_everything(
         await phone.until(lambda: len(phone.chunks) == 6)
         await tablet.until(lambda: len(tablet.chunks) == 6)
     assert content_of(phone.chunks) == content_of(tablet.chunks) == content
+
+
+async def test_a_recipient_that_takes_no_binary_frames_gets_chunks_in_json(
+    scene: Scene, replica: Replica, ada: User, bob: User
+) -> None:
+    content = os.urandom(2 * CHUNK + 17)
+    offer = scene.service.offer(ada, bob, len(content))
+    async with talking(replica, ada) as adas, talking(replica, bob) as bobs:
+        await adas.send(*chunks_of(offer, content)[:2])
+        await adas.acked(2)
+        await bobs.command("transfer_accept", transfer_id=str(offer.id), encoding="json")
+        await adas.send(*chunks_of(offer, content)[2:])
+        frames = [await bobs.text(partial(_is_chunk, index)) for index in range(3)]
+        assert not bobs.chunks
+        refused = await bobs.command("transfer_resume", transfer_id=str(offer.id), encoding="xml")
+    assert refused["code"] == "invalid"
+    assert b"".join(base64.b64decode(frame["data"]) for frame in frames) == content
+    for frame in frames:
+        assert (frame["transfer_id"], frame["file"]) == (str(offer.id), 0)
+        digest = hashlib.sha256(base64.b64decode(frame["data"])).hexdigest()
+        assert frame["sha256"] == digest
+
+
+def _is_chunk(index: int, frame: Json) -> bool:
+    return bool(frame["type"] == "file_chunk" and frame["index"] == index)
 
 
 async def test_a_chunk_in_json_is_as_good_as_a_binary_one(
