@@ -62,9 +62,9 @@ OWN: Final = {
     "transfer": {"cutting"},
     "storage": {"auditing", "keys", "passwords", "signatures", "stores"},
     "gateway": {
-        "addresses", "asyncapi", "gateway_app", "health", "lifespan", "middleware", "openapi",
-        "pages", "proxy", "rate_limits", "realtime", "redis_hit_counter", "route_limits", "routes",
-        "routing", "transfers",
+        "addresses", "asyncapi", "gateway_app", "health", "index_page", "lifespan", "middleware",
+        "openapi", "pages", "proxy", "rate_limits", "realtime", "redis_hit_counter", "route_limits",
+        "routes", "routing", "transfers", "zync",
     },
 }  # fmt: skip
 """Mechanisms that no other service has."""

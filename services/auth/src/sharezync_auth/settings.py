@@ -40,6 +40,10 @@ class AuthSettings(Settings):
     login_free_failures: int = Field(10, ge=1)
     login_free_failures_per_address: int = Field(100, ge=1)
     login_max_wait_seconds: float = Field(300, ge=1)
+    # How long after logging in an account may be deleted, or get another e-mail address, without
+    # the password. Absent: 300 with COMPAT_ZYNC, whose clients can't send it then, and 0 without.
+    recent_login_seconds: float | None = Field(None, ge=0, le=3600)
+    compat_zync: bool = False
     # Whom one account may have blocked: more than anybody can name, and a list that other services
     # still read in one go.
     max_blocks: int = Field(1000, ge=1, le=5000)
@@ -59,6 +63,13 @@ class AuthSettings(Settings):
                 raise ValueError(f"Write chat=…,storage=…; there are {', '.join(SERVICES)}")
             return {name.strip(): secret.strip() for name, _, secret in pairs}
         return value
+
+    @property
+    def trusted_login_seconds(self) -> float:
+        """`recent_login_seconds`, or its default."""
+        if self.recent_login_seconds is not None:
+            return self.recent_login_seconds
+        return 300 if self.compat_zync else 0
 
     def secret_of_service(self, name: str) -> str | None:
         """Return the secret with which the service `name` logs in; None if there is no such one."""

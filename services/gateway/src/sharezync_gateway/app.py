@@ -10,7 +10,7 @@ from sharezync_gateway.asyncapi import AsyncApi
 from sharezync_gateway.gateway_app import GatewayApp, RequestAdmission
 from sharezync_gateway.health import dependencies
 from sharezync_gateway.lifespan import GatewayLifespan, SocketEngine
-from sharezync_gateway.middleware import with_cors, with_tus
+from sharezync_gateway.middleware import with_cors, with_public_url, with_tus
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_gateway.openapi.own import own_document
 from sharezync_gateway.pages import Pages
@@ -27,6 +27,8 @@ from sharezync_gateway.transfers.core.chunk_store import ChunkStore, chunks_over
 from sharezync_gateway.transfers.http.requests import RequestHandler
 from sharezync_gateway.transfers.http.routes import TransferRoutes
 from sharezync_gateway.transfers.socket.socket_transfers import EngineWithTransfers
+from sharezync_gateway.zync.routes import ZYNC_ROUTES, ZyncRoutes
+from sharezync_gateway.zync.socket import ZyncSockets
 from sharezync_shared.asgi.middleware import RequestLayer
 from sharezync_shared.calls.transports import PlainTransport
 from sharezync_shared.health import Health
@@ -58,7 +60,9 @@ def create_app(
         None if upstreams else PlainTransport(settings.chat_url, breakers.for_service("chat"))
     )
     upstreams = upstreams or http_upstreams(settings)
-    routes = RouteTable(ROUTES, services={GATEWAY, *upstreams})
+    zync = ZyncRoutes(settings.public_url) if settings.compat_zync else None
+    rows = (*ROUTES, *(ZYNC_ROUTES if zync else ()))
+    routes = RouteTable(rows, services={GATEWAY, *upstreams})
     revocations = Revocations(access_lifetime_seconds=settings.access_token_expire_minutes * 60)
     verifier = TokenVerifier(
         platform.keys,
@@ -106,6 +110,7 @@ def create_app(
         health=health,
         catalogue=catalogue,
         asyncapi=AsyncApi(catalogue, version=version("sharezync-gateway")),
+        version=version("sharezync-gateway"),
     )
     gateway_app = GatewayApp(
         routes=routes,
@@ -113,11 +118,13 @@ def create_app(
         admission=admission,
         addresses=Addresses(settings.trusted_proxies),
         proxy=proxy,
-        bounds=request_bounds(ROUTES, settings),
+        bounds=request_bounds(rows, settings),
         pages=pages.by_route(),
-        handlers=handlers,
-        sockets=sockets,
+        handlers={**handlers, **(zync.by_route() if zync else {})},
+        sockets=ZyncSockets(sockets.handle) if zync else sockets.handle,
     )
+    if zync:
+        zync.app = gateway_app.request
     requests = RequestLayer(
         gateway_app.request,
         service=GATEWAY,
@@ -125,7 +132,8 @@ def create_app(
         max_body_bytes=None,  # each route has its class
         access_log=settings.access_log,
     )
-    http = with_cors(with_tus(requests), settings.frontend_origin)
+    answers = with_public_url(with_tus(requests), settings.public_url)
+    http = with_cors(answers, settings.frontend_origin)
     return lifespan.around(http=http, websocket=gateway_app.socket)
 
 

@@ -31,6 +31,14 @@ class TypingOff(Forbidden):
     slug, title = "typing-off", "Typing is disabled on this server"
 
 
+class AlreadyMember(Conflict):
+    slug, title = "already-member", "You are a member of the channel already"
+
+
+class NoAttachment(Malformed):
+    slug, title = "no-attachment", "The message has no file"
+
+
 class BadPath(Malformed):
     slug, title = "bad-path", "The path is malformed"
 

@@ -1,14 +1,13 @@
 """Which route a request is for, who it comes from, and whether it may go on."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 from urllib.parse import unquote
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.errors import BadHeaders, BadPath
-from sharezync_gateway.lifespan import SocketEngine
 from sharezync_gateway.proxy.forward import Proxy
 from sharezync_gateway.proxy.headers import RequestHead, normalise, read_head
 from sharezync_gateway.proxy.incoming import RequestBounds
@@ -27,8 +26,11 @@ from sharezync_shared.tokens.claims import Identity
 from sharezync_shared.tokens.dependencies import bearer_token
 from sharezync_shared.tokens.verifier import TokenVerifier
 
-Page = Callable[[str], Awaitable[Response]]
+Page = Callable[[str], Awaitable[ASGIApp]]
 """Answers one of the gateway's own routes, given the path's last segment."""
+
+
+_TUS_PATH: Final = b"/v1/uploads"
 
 
 class RequestAdmission:
@@ -83,7 +85,7 @@ class GatewayApp:
         bounds: Mapping[Route, RequestBounds],
         pages: Mapping[str, Page],
         handlers: Mapping[str, RequestHandler],
-        sockets: SocketEngine,
+        sockets: ASGIApp,
     ) -> None:
         self._routes = routes
         self._socket_routes = socket_routes
@@ -101,7 +103,9 @@ class GatewayApp:
         try:
             head = read_head(scope["headers"], scope["http_version"])
             path = normalise(scope["raw_path"])
-            route = scope["route"] = self._routes.find(scope["method"], path)
+            method = _method_of(scope, head, path)
+            route = scope["route"] = self._routes.find(method, path)
+            scope = {**scope, "method": method}
             if route.access is Access.EITHER and path != scope["raw_path"]:
                 # A service that checks a signature sees our spelling and not the client's.
                 raise BadPath("The path must be in its normal form")
@@ -153,4 +157,15 @@ class GatewayApp:
             "path": unquote(path.decode("ascii")),
             "raw_path": path,
         }
-        await self._sockets.handle({**scope, **seen}, receive, send)
+        await self._sockets({**scope, **seen}, receive, send)
+
+
+def _method_of(scope: Scope, head: RequestHead, path: bytes) -> str:
+    """Return the method that counts: on routes of tus `X-HTTP-Method-Override`, and nothing of the
+    request's own then (tus 1.0.0).
+    """
+    if path == _TUS_PATH or path.startswith(_TUS_PATH + b"/"):
+        for name, value in head.kept:
+            if name == b"x-http-method-override":
+                return value.decode("latin-1").strip().upper()
+    return str(scope["method"])

@@ -40,6 +40,29 @@ def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     )
 
 
+def with_public_url(app: ASGIApp, public_url: str | None) -> ASGIApp:
+    """Return `app` whose `Location`s lead to `public_url`; without one, `app` itself."""
+    if public_url is None:
+        return app
+    base = public_url.rstrip("/").encode("ascii")
+
+    async def around(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_absolute(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [
+                    (name, base + value)
+                    if name.lower() == b"location" and value.startswith(b"/")
+                    else (name, value)
+                    for name, value in message.get("headers", ())
+                ]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await app(scope, receive, send_absolute)
+
+    return around
+
+
 def with_tus(app: ASGIApp) -> ASGIApp:
     """Return `app` whose answers on paths of tus have its header fields, our own among them.
 

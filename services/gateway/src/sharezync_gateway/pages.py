@@ -6,10 +6,12 @@ from typing import Final
 
 import msgspec
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp
 
 from sharezync_gateway.asyncapi import AsyncApi
 from sharezync_gateway.gateway_app import Page
+from sharezync_gateway.index_page import Index
 from sharezync_gateway.openapi.catalogue import Catalogue
 from sharezync_shared.health import Health
 from sharezync_shared.problems import NotFound
@@ -40,18 +42,23 @@ class Pages:
         health: Health,
         catalogue: Catalogue,
         asyncapi: AsyncApi,
+        version: str,
     ) -> None:
         self._health = health
         self._catalogue = catalogue
         self._asyncapi = asyncapi
+        self._index = Index(version)
         self._assets: dict[str, bytes] = {}
         self._loading = asyncio.Lock()
 
     def by_route(self) -> dict[str, Page]:
         """Return the page for each of the gateway's rows in the route table."""
         return {
+            "/": self.index,
             "/health": self.health,
             "/ready": self.ready,
+            "/stats": _moved_to("/v1/transfers/stats"),
+            "/devices/online": _moved_to("/v1/devices"),
             "/openapi.json": self.openapi,
             "/openapi/{document}": self.openapi_of,
             "/asyncapi.json": self.asyncapi,
@@ -60,6 +67,10 @@ class Pages:
             "/docs/assets/{file}": self.asset,
             "/redoc": self.redoc,
         }
+
+    async def index(self, _: str) -> ASGIApp:
+        """Say what runs here and where to go: to people as a page, to programs as JSON."""
+        return self._index
 
     async def health(self, _: str) -> Response:
         """Answer 200 while the process lives."""
@@ -121,6 +132,13 @@ class Pages:
         # All answers share one: each is a megabyte, and lies here until it is taken.
         fields = {**_FIELDS, "cache-control": "public, max-age=86400"}
         return Response(self._assets[name], headers=fields, media_type=_ASSET_TYPES[name])
+
+
+def _moved_to(path: str) -> Page:
+    async def page(_: str) -> Response:
+        return RedirectResponse(path, 308)
+
+    return page
 
 
 def _json(body: bytes, status: int = 200) -> Response:

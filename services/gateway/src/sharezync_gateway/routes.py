@@ -75,11 +75,11 @@ GATEWAY: Final = "gateway"
 _Trait = Access | BodyKind | Wait | RateClass
 
 PUBLIC, SIGN_IN, COSTLY, FREE = Access.PUBLIC, RateClass.SIGN_IN, RateClass.COSTLY, RateClass.FREE
-_FILE: Final = (BodyKind.FILE, Wait.BYTES, RateClass.BYTES)
+FILE_BODY: Final = (BodyKind.FILE, Wait.BYTES, RateClass.BYTES)
 _BYTES: Final = (Wait.BYTES, RateClass.BYTES)
 
 
-def _rows(service: str, *rows: tuple[str | _Trait, ...]) -> tuple[Route, ...]:
+def make_rows(service: str, *rows: tuple[str | _Trait, ...]) -> tuple[Route, ...]:
     """Read rows of methods, path and traits; what isn't said has `Route`'s default."""
     return tuple(_route(service, *row) for row in rows)
 
@@ -93,10 +93,14 @@ def _route(service: str, methods: str | _Trait, path: str | _Trait, *traits: str
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    *_rows(
+    *make_rows(
         GATEWAY,
+        ("GET HEAD", "/", PUBLIC),
         ("GET HEAD", "/health", PUBLIC, FREE),
         ("GET HEAD", "/ready", PUBLIC, FREE),
+        # Where the design of ShareZidi has what is elsewhere.
+        ("GET", "/stats", PUBLIC),
+        ("GET", "/devices/online", PUBLIC),
         ("GET", "/openapi.json", PUBLIC),
         ("GET", "/openapi/{document}", PUBLIC),
         ("GET", "/asyncapi.json", PUBLIC),
@@ -115,7 +119,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             RateClass.BYTES,
         ),
     ),
-    *_rows(
+    *make_rows(
         "auth",
         ("POST", "/token", PUBLIC, SIGN_IN),
         ("POST", "/v1/auth/token", PUBLIC, SIGN_IN),
@@ -134,7 +138,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET", "/v1/blocks"),
         ("PUT DELETE", "/v1/blocks/{user_id}"),
     ),
-    *_rows(
+    *make_rows(
         "chat",
         ("GET POST", "/v1/channels"),
         ("GET PATCH DELETE", "/v1/channels/{id}"),
@@ -163,7 +167,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GET", "/v1/search", COSTLY),
         ("GET", "/v1/sync"),
     ),
-    *_rows(
+    *make_rows(
         "transfer",
         ("GET POST", "/v1/transfers"),
         ("GET", "/v1/transfers/stats", COSTLY),
@@ -180,20 +184,20 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("POST", "/v1/transfers/{id}/receipts", Access.CAPABILITY),
         ("POST", "/v1/transfers/{id}/token"),
     ),
-    *_rows(
+    *make_rows(
         "storage",
         # tus 1.0: OPTIONS returns what is supported; POST on an upload carries
         # X-HTTP-Method-Override for clients that can't send PATCH or DELETE.
         ("OPTIONS", "/v1/uploads", PUBLIC),
-        ("POST", "/v1/uploads", *_FILE),
+        ("POST", "/v1/uploads", *FILE_BODY),
         ("OPTIONS", "/v1/uploads/{id}", PUBLIC),
         ("GET HEAD DELETE", "/v1/uploads/{id}"),
-        ("PATCH POST", "/v1/uploads/{id}", *_FILE),
+        ("PATCH POST", "/v1/uploads/{id}", *FILE_BODY),
         ("GET", "/v1/files"),
-        ("POST", "/v1/files", *_FILE),
+        ("POST", "/v1/files", *FILE_BODY),
         ("POST", "/v1/files/presigned"),
         ("GET DELETE", "/v1/files/presigned/{id}"),
-        ("PUT", "/v1/files/presigned/{id}/parts/{n}", Access.EITHER, *_FILE),
+        ("PUT", "/v1/files/presigned/{id}/parts/{n}", Access.EITHER, *FILE_BODY),
         ("POST", "/v1/files/presigned/{id}/complete", Wait.BYTES),
         ("GET DELETE", "/v1/files/{id}"),
         ("GET HEAD", "/v1/files/{id}/content", Access.EITHER, *_BYTES),
@@ -206,7 +210,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
 )
 
-SOCKET_ROUTES: Final[tuple[Route, ...]] = _rows(
+SOCKET_ROUTES: Final[tuple[Route, ...]] = make_rows(
     GATEWAY,
     ("WEBSOCKET", "/ws/{client_id}", PUBLIC, RateClass.SOCKETS),
     ("WEBSOCKET", "/ws/channels/{channel_id}", PUBLIC, RateClass.SOCKETS),

@@ -92,10 +92,10 @@ def _check(route: Route, services: Collection[str]) -> None:
         raise ValueError(f"{name}: a method is missing or not known")
     if not route.path.startswith("/"):
         raise ValueError(f"{name}: a path begins with a slash")
-    segments = route.path[1:].split("/")
+    segments = route.path[1:].split("/") if route.path != "/" else []
     if not all(_LITERAL.fullmatch(s) or _PARAMETER.fullmatch(s) for s in segments):
         raise ValueError(f"{name}: a segment is neither a plain word nor a {{parameter}}")
-    if any(_NEVER in segment.lower() for segment in segments) or segments[0].startswith("{"):
+    if any(_NEVER in segment.lower() for segment in segments) or route.path[1:2] == "{":
         raise ValueError(f"{name}: internal paths are never routed")
     if route.access is Access.PUBLIC and route.rate not in _BY_ADDRESS:
         raise ValueError(f"{name}: {route.rate} is counted by user, and this is public")

@@ -31,6 +31,10 @@ class GatewaySettings(Settings):
     # what it says of itself is dropped.
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
 
+    # Where clients reach us, as in https://chat.example.com. Then every Location is absolute: some
+    # clients of tus follow no other. Absent: relative.
+    public_url: str | None = Field(None, pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?/?$")
+
     # --- how often (rates as in "300/minute"; empty: no limit) ------------------------------
     rate_limit_standard: Rate = "3000/minute"  # a user's ordinary calls: 50 a second
     rate_limit_costly: Rate = "300/minute"  # a user's searches: each one may read much
@@ -72,6 +76,11 @@ class GatewaySettings(Settings):
     ws_max_commands_per_second: float = Field(100, gt=0)  # of a socket; twice as many at once
     presence: bool = True  # clients may ask who of their acquaintances is online
     typing: bool = True  # and who is typing; each costs a small signal to every replica
+
+    # --- clients of Zync --------------------------------------------------------------------
+    # Whether their routes are answered too, at the root: docs/zync.md. Their sockets bring the
+    # token in the URL, which ends up in logs of proxies.
+    compat_zync: bool = False
 
     # --- pages ------------------------------------------------------------------------------
     openapi_cache_seconds: float = Field(60, ge=0)

@@ -12,7 +12,7 @@ from sharezync_gateway.proxy.headers import clean_query, normalise
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1/channels", "/.well-known/jwks.json", "/v1/channels/", "/a/b;c=d/e,f", "/v1/x/%23%2A",
+    ["/", "/v1/channels", "/.well-known/jwks.json", "/a/b;c=d/e,f", "/v1/x/%23%2A",
      "/v1/x/%F0%9F%98%80", "/a/..b/c..", "/a/...", "/a/~(b)'!$&*+,;=:@"],
 )  # fmt: skip
 def test_what_is_in_order_stays_as_it_is(path: str) -> None:
@@ -26,6 +26,8 @@ def test_what_is_in_order_stays_as_it_is(path: str) -> None:
         ("/v1/%7Ex", "/v1/~x"),
         ("/v1/x/%f0%9f%98%80", "/v1/x/%F0%9F%98%80"),
         ("/v1/x%3ay", "/v1/x%3Ay"),
+        ("/v1/channels/", "/v1/channels"),
+        ("/v1/x%3ay/", "/v1/x%3Ay"),
     ],
 )
 def test_other_spellings_become_the_one(written: str, meant: str) -> None:
@@ -35,10 +37,11 @@ def test_other_spellings_become_the_one(written: str, meant: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "", "v1", "*", "http://x/v1", "//", "//v1", "/v1//x", "/v1/./x", "/v1/../x", "/.", "/..",
-        "/v1/..", "/v1/%2e", "/v1/%2E%2e/x", "/v1/.%2e/x", "/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b",
-        "/a%00", "/a%0d%0a", "/a%7f", "/a%25", "/a%252fb", "/a%", "/a%2", "/a%zz", "/a%u0041",
-        "/a b", "/a\tb", "/a\x00", "/ä", "/a?b", "/a#b", "/%c0%af", "/%e0%80%af", "/%ff", "/a<b>",
+        "", "v1", "*", "http://x/v1", "//", "//v1", "/v1//x", "/v1//", "/v1/./x", "/v1/../x", "/.",
+        "/..", "/v1/..", "/v1/%2e", "/v1/%2E%2e/x", "/v1/.%2e/x", "/a%2fb", "/a%2Fb", "/a%5cb",
+        "/a\\b", "/a%00", "/a%0d%0a", "/a%7f", "/a%25", "/a%252fb", "/a%", "/a%2", "/a%zz",
+        "/a%u0041", "/a b", "/a\tb", "/a\x00", "/ä", "/a?b", "/a#b", "/%c0%af", "/%e0%80%af",
+        "/%ff", "/a<b>",
     ],
 )  # fmt: skip
 def test_what_can_be_read_in_two_ways_is_refused(path: str) -> None:
@@ -53,6 +56,8 @@ def test_what_comes_out_has_one_reading_and_never_changes_again(raw: bytes) -> N
     except BadPath:
         return
     assert normalise(path) == path
+    if raw != b"/":
+        raw = raw.removesuffix(b"/")  # means nothing
     decoded = unquote_to_bytes(path)
     assert decoded == unquote_to_bytes(raw)
     assert decoded.count(b"/") == path.count(b"/") == raw.count(b"/")

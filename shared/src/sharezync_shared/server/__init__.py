@@ -11,6 +11,7 @@ from sharezync_shared.server.frame_reader import (
     encode_binary_frame,
     encode_text_frame,
     frame_header,
+    text_payloads,
 )
 from sharezync_shared.server.sendfile import ZERO_COPY, ZERO_COPY_OFFERED
 from sharezync_shared.server.server import DrainingServer, make_server, run, serve
@@ -22,7 +23,12 @@ from sharezync_shared.server.settings import (
     server_settings,
 )
 from sharezync_shared.server.splice import SPLICE, SpliceSource
-from sharezync_shared.server.websocket_protocol import HIGH_WATER_BYTES, FramePort, frame_port
+from sharezync_shared.server.websocket_protocol import (
+    HIGH_WATER_BYTES,
+    FramePort,
+    frame_port,
+    with_frame_port,
+)
 
 __all__ = [
     "ABORT_EXTENSION",
@@ -47,4 +53,6 @@ __all__ = [
     "run",
     "serve",
     "server_settings",
+    "text_payloads",
+    "with_frame_port",
 ]

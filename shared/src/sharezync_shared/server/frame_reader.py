@@ -9,7 +9,7 @@ place of its own, as soon as its beginning has come. Source: RFC 6455 §5.2.
 """
 
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 from websockets.streams import StreamReader
@@ -122,6 +122,20 @@ def frame_header(first_byte: int, payload_bytes: int) -> bytes:
 def encode_text_frame(payload: bytes) -> bytes:
     """Return one whole text message. `payload` must be UTF-8: nobody checks it again."""
     return frame_header(TEXT, len(payload)) + payload
+
+
+def text_payloads(frames: bytes) -> Iterator[bytes]:
+    """Yield what the text messages hold in whole frames of ours; others are passed over."""
+    at = 0
+    while at < len(frames):
+        kind, length, begin = frames[at], frames[at + 1], at + 2
+        if length > 125:
+            extended = 2 if length == 126 else 8
+            length = int.from_bytes(frames[begin : begin + extended])
+            begin += extended
+        at = begin + length
+        if kind == TEXT:
+            yield frames[begin:at]
 
 
 def encode_binary_frame(payload: bytes) -> bytes:

@@ -135,3 +135,8 @@ def frame_port(scope: Scope) -> FramePort:
     """Return the port to the socket of this scope, once it is accepted."""
     port: FramePort = scope["extensions"][EXTENSION]
     return port
+
+
+def with_frame_port(scope: Scope, port: FramePort) -> Scope:
+    """Return a copy of `scope` whose frames are written to `port`."""
+    return {**scope, "extensions": {**scope["extensions"], EXTENSION: port}}

@@ -148,7 +148,11 @@ class PasswordChange(BaseModel):
 class AccountDeletion(BaseModel):
     """Confirmation of a deletion."""
 
-    password: Password = Field(description="Current password of the account")
+    password: Password | None = Field(
+        None,
+        description="Current password of the account; required, unless the server accepts a login "
+        "of a moment ago (`RECENT_LOGIN_SECONDS`)",
+    )
 
 
 class UserPage(BaseModel):
@@ -227,7 +231,7 @@ async def update_current_user(body: ProfileUpdate, caller: Caller, context: Cont
     "/v1/users/me",
     status_code=204,
     summary="Delete the authenticated user",
-    responses=problems(Unauthenticated, WrongPassword, TooManyTries, Unavailable),
+    responses=problems(Unauthenticated, Invalid, WrongPassword, TooManyTries, Unavailable),
 )
 async def delete_current_user(body: AccountDeletion, caller: Caller, context: Context) -> None:
     """Deletes your account. Requires the password, so that a stolen token isn't enough. All

@@ -20,6 +20,7 @@ from sharezync_auth import access, backoff
 from sharezync_auth.backoff import BackoffRule, FailureCount, FailureCounts
 from sharezync_auth.errors import TooManyTries, WrongPassword
 from sharezync_auth.metrics import AuthMetrics
+from sharezync_auth.models import Session
 from sharezync_auth.names import email_key
 from sharezync_auth.passwords import Passwords
 from sharezync_auth.settings import AuthSettings
@@ -82,6 +83,7 @@ class LoginThrottle:
         longest = settings.login_max_wait_seconds
         self._account = BackoffRule(settings.login_free_failures, longest)
         self._address = BackoffRule(settings.login_free_failures_per_address, longest)
+        self._recent_login_seconds = settings.trusted_login_seconds
         self._work = work
         self._passwords = passwords
         self._metrics = metrics
@@ -112,14 +114,19 @@ class LoginThrottle:
             await self._take_back(trial, before, after, right=True)
         return right, renewed
 
-    async def confirm(self, caller: Identity, password: str) -> str:
+    async def confirm(self, caller: Identity, password: str | None) -> str | None:
         """Return the stored hash that the caller's own password matches.
 
         It is asked for before an account goes, or goes over into other hands: a token alone may
-        have leaked. Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
+        have leaked. Without a password: None, unless they gave it to log in a moment ago. Raises
+        WrongPassword; TooManyTries or Unavailable where nobody looked at it.
         """
         async with self._work.read() as unit:
             stored = (await access.own_account(unit, caller.user_id)).password_hash
+            since = unit.now - timedelta(seconds=self._recent_login_seconds)
+            session = await unit.get(Session, caller.session_id)
+        if password is None:
+            return stored if session and session.created_at > since else None
         trial = LoginAttempt.of_session(caller)
         right, _ = await self.check(trial, password=password, stored=stored)
         if not right:

@@ -93,9 +93,9 @@ async def update(
     """
     user_id, checked = caller.user_id, None
     if await _moves(context.work, user_id, changes):
-        if current_password is None:
-            raise _password_missing()
         checked = await context.throttle.confirm(caller, current_password)
+        if checked is None:
+            raise _password_missing("current_password")
     if (avatar := changes.get("avatar_file_id")) is not None:
         await _check_avatar(context.services, user_id, avatar)
     try:
@@ -111,7 +111,7 @@ async def update(
                 await _look_like_nobody(unit, user, respelt=respelt)
             if (address := email_key(user.email)) != user.email_key:
                 if checked is None:  # theirs when we looked, and another by now
-                    raise _password_missing()
+                    raise _password_missing("current_password")
                 user.email_key = address
             user.updated_at = unit.now
             unit.add(user)
@@ -169,9 +169,8 @@ async def _moves(work: UnitsOfWork, user_id: UserId, changes: dict[str, Any]) ->
     return email_key(changes["email"]) != user.email_key
 
 
-def _password_missing() -> Invalid:
-    message = "Another e-mail address takes the present password"
-    return Invalid(errors=[{"field": "body.current_password", "message": message}])
+def _password_missing(field: str) -> Invalid:
+    return Invalid(errors=[{"field": f"body.{field}", "message": "The password is required"}])
 
 
 def _accepted(username: str) -> str:
@@ -214,16 +213,19 @@ async def change_password(
         await sessions.end(unit, others, "password_changed")
 
 
-async def erase(context: AuthContext, caller: Identity, password: str) -> None:
+async def erase(context: AuthContext, caller: Identity, password: str | None) -> None:
     """Delete one's own account, with its logins and devices; every service erases its share.
 
-    Raises WrongPassword; TooManyTries or Unavailable where nobody looked at it.
+    Raises WrongPassword, or Invalid where it is missing; TooManyTries or Unavailable where nobody
+    looked at it.
 
     What stays is the bare id, for gateways that ask what they missed, and for the same reason the
     last events of the stream: they say who and which logins ended, and are pruned like all others.
     """
     user_id = caller.user_id
     checked = await context.throttle.confirm(caller, password)
+    if checked is None:
+        raise _password_missing("password")
     async with context.work.begin() as unit:
         user = await _account_to_change(unit, user_id, checked)
         living = await sessions.living_of(unit, user_id)

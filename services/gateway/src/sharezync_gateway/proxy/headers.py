@@ -163,17 +163,22 @@ def normalise(raw: bytes) -> bytes:
     Escapes of unreserved characters are undone and the others written in upper case
     (RFC 3986 §6.2.2). Raises BadPath for what two parsers could read in two ways: escaped
     separators, dots, percent signs and control characters, `.` and `..` segments, empty segments
-    (but at the end), backslashes, bytes outside of ASCII, and escapes that aren't UTF-8.
+    (but one at the end, which is dropped), backslashes, bytes outside of ASCII, and escapes that
+    aren't UTF-8.
     """
     if _PLAIN.fullmatch(raw):
         return raw
+    if (
+        len(raw) > 1 and raw.endswith(b"/") and not raw.endswith(b"//")
+    ):  # with and without it a path means the same
+        raw = raw[:-1]
     path = _ESCAPE.sub(_unescape, raw)
     if not _ALLOWED.fullmatch(path):
         raise BadPath("A path must begin with a slash and contain only characters of RFC 3986")
     segments = path.split(b"/")
     if b"." in segments or b".." in segments:
         raise BadPath("Dot segments aren't accepted")
-    if b"" in segments[1:-1]:
+    if path != b"/" and b"" in segments[1:]:
         raise BadPath("Empty segments are not accepted")
     try:
         unquote_to_bytes(path).decode()

@@ -51,12 +51,19 @@ async def test_internal_paths_are_never_reached(rig: Rig, target: str, method: s
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v2/channels", "/v1/channels/", "/metrics", "/admin"]
+    "path", ["/v1", "/v2/channels", "/metrics", "/admin", "/users/me", "/channels/my-memberships"]
 )
 async def test_what_has_no_row_does_not_exist(rig: Rig, path: str) -> None:
     refused = await rig.ask("GET", path)
     assert (refused.status, refused.json()["code"]) == (404, "not-found")
     assert not rig.puppet.seen
+
+
+async def test_a_slash_at_the_end_means_nothing(rig: Rig) -> None:
+    answered = await rig.ask("GET", f"{JSON_PATH}/?limit=1")
+    assert answered.status == 200
+    assert (answered.json()["raw_path"], answered.json()["query"]) == (JSON_PATH, "limit=1")
+    assert (await rig.ask("GET", f"{JSON_PATH}//")).status == 400
 
 
 async def test_a_known_path_says_which_methods_it_has(rig: Rig) -> None:
@@ -85,3 +92,14 @@ async def test_an_absolute_target_is_read_as_its_path(rig: Rig) -> None:
     told = (await rig.ask("GET", f"http://elsewhere.test{JSON_PATH}")).json()
     assert told["path"] == JSON_PATH
     assert rig.puppet.header("x-forwarded-host") == ["elsewhere.test"]  # RFC 9112 §3.2.2
+
+
+async def test_the_method_that_overrides_decides_which_route_it_is(rig: Rig) -> None:
+    path, line = "/v1/uploads/x", "X-HTTP-Method-Override: PATCH"
+    for method in ("PUT", "POST", "OPTIONS"):  # one without a route, one with, one without a token
+        answered = await rig.ask(method, path, line)
+        assert (answered.status, answered.json()["method"]) == (200, "PATCH"), method
+    refused = await rig.ask("PATCH", path, "X-HTTP-Method-Override: PUT")
+    assert refused.status == 405
+    elsewhere = await rig.ask("GET", JSON_PATH, "X-HTTP-Method-Override: DELETE")
+    assert elsewhere.json()["method"] == "GET"

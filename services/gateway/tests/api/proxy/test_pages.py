@@ -196,3 +196,16 @@ async def test_what_a_service_declares_of_sockets_stays_out_of_the_other_documen
     async with gateway("asgi", puppet=Puppet(handler)) as rig:
         for path in ("/openapi.json", "/openapi/chat.json"):
             assert "x-realtime" not in (await rig.client.get(path)).json()
+
+
+async def test_the_root_says_what_runs_here_to_people_and_to_programs(adapter: Adapter) -> None:
+    async with gateway(adapter) as rig:
+        page = await rig.ask("GET", "/", "Accept: text/html,*/*;q=0.8")
+        told = (await rig.ask("GET", "/", "Accept: */*")).json()
+        assert page.headers["content-type"].startswith("text/html")
+        links = re.findall(r'href="(/[^"]*)"', page.body.decode())
+        assert {"/docs", "/redoc", "/openapi.json", "/asyncapi.json", "/health"} <= set(links)
+        assert (told["name"], told["documentation"]) == ("ShareZync", "/docs")
+        assert told["version"]
+        for path in links:
+            assert (await rig.ask("GET", path)).status == 200, path

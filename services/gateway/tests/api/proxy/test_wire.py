@@ -6,7 +6,15 @@ import hashlib
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from services.gateway.tests.api.proxy.rig import FILE_PATH, JSON_PATH, Rig, answer, read_body
+from services.gateway.tests.api.proxy.rig import (
+    FILE_PATH,
+    JSON_PATH,
+    Adapter,
+    Rig,
+    answer,
+    gateway,
+    read_body,
+)
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -371,3 +379,19 @@ async def test_old_clients_are_served_and_let_go(rig: Rig) -> None:
     answered = await wire.answer()
     assert answered.status == 200
     assert await wire.closed()
+
+
+@pytest.mark.parametrize("public_url", ["https://chat.example.com/api/", "http://[::1]:8000"])
+async def test_a_location_is_absolute_where_the_public_address_is_known(
+    adapter: Adapter, public_url: str
+) -> None:
+    places = [b"/v1/uploads/7", b"https://files.test/x?sig=%2F"]
+
+    async def created(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, status=201, headers=[(b"location", places.pop(0))])
+
+    async with gateway(adapter, public_url=public_url) as rig:
+        rig.puppet.handler = created
+        answers = [await rig.ask("POST", JSON_PATH) for _ in range(2)]
+    told = [answered.headers["location"] for answered in answers]
+    assert told == [public_url.rstrip("/") + "/v1/uploads/7", "https://files.test/x?sig=%2F"]
