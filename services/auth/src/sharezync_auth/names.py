@@ -1,5 +1,6 @@
 """Names and addresses of accounts: which are accepted, and what they are compared by. Pure."""
 
+import unicodedata
 from contextlib import suppress
 from functools import cache
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 import idna
 
 from sharezync_shared.names import usernames
+from sharezync_shared.names.characters import compiled
 from sharezync_shared.names.usernames import skeleton_of
 from sharezync_shared.text import key_of
 
@@ -20,6 +22,9 @@ RESERVED: Final = frozenset(
 """Keys that are nobody's: they mean something to us or to programs, or would pass for who runs the
 server. Accounts that are older keep theirs.
 """
+
+
+_ADDED: Final = r"[\s\p{Z}\p{Bidi_Control}\u200b\u2060\ufeff]+"
 
 
 def clean_username(text: str) -> str:
@@ -36,11 +41,14 @@ def clean_username(text: str) -> str:
 
 def email_key(address: str) -> str:
     """Return what e-mail addresses are compared by: no case, one spelling of the domain (RFC 5891
-    §5).
+    §5), and none of the spaces and marks of direction that keyboards and clipboards add.
 
-    What has no `@` is compared as a username is, so that this serves both for who logs in.
+    What has no `@` is compared as a username is, so that this serves both for who logs in: neither
+    has anything of the kind in it.
     """
-    mailbox, at, domain = address.strip().rpartition("@")
+    # Here a full-width sign becomes the one that is looked for.
+    typed = unicodedata.normalize("NFKC", compiled(_ADDED).sub("", address))
+    mailbox, at, domain = typed.rpartition("@")
     if not at:
         return key_of(domain)
     with suppress(idna.IDNAError, UnicodeError):  # whose domain is none has no account

@@ -236,6 +236,8 @@ async def test_spaces_around_a_name_and_spellings_of_a_domain_log_in(
     for identifier in (
         f"ann{ending} ",
         f" ANN{ending}\n",
+        f"\u3000ＡＮＮ{ending}\u200f",
+        f"ann{ending}＠xn--bcher-kva．example\u3000",
         f"ann{ending}@xn--bcher-kva.example",
         f"ann{ending}@bücher.example",
         f"Ann{ending}@BÜCHER.EXAMPLE ",

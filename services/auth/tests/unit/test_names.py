@@ -66,13 +66,18 @@ def test_what_looks_like_a_reserved_name_is_nobodys(name: str) -> None:
         " Ada@BÜCHER.example ",
         "ada@bu\u0308cher.example",
         "ada@bücher。example",
+        "ａｄａ＠ｘｎ－－ｂｃｈｅｒ－ｋｖａ．ｅｘａｍｐｌｅ\u3000",
+        "\u200eada@bücher. example\u200f",
+        "\ufeff\u00a0ada @bücher.example\u200b\t",
     ],
 )
 def test_spellings_of_one_address_have_one_key(spelling: str) -> None:
     assert email_key(spelling) == "ada@bücher.example"
 
 
-@pytest.mark.parametrize("text", ["ada", " Ada ", "Ａda"])
+@pytest.mark.parametrize(
+    "text", ["ada", " Ada ", "Ａda", "\u3000ada\u00a0", "\u2067ada\u2069", "a\u2002da\n"]
+)
 def test_what_is_no_address_is_compared_as_a_username(text: str) -> None:
     assert email_key(text) == "ada"
 

@@ -64,7 +64,7 @@ async def log_in(
     device_id: UUID | None,
     origin: LoginOrigin,
 ) -> TokenRead:
-    """Begin a session. `username` may be the e-mail address; spaces around it don't count.
+    """Begin a session. `username` may be the e-mail address, however a keyboard spaced it.
 
     Unknown, wrong and overlong get the same answer, after the same work. Raises InvalidGrant;
     TooManyTries or Unavailable where nobody looked at the password.
