@@ -64,7 +64,9 @@ class MessageRead(ChatDocument):
     reply_to: UUID | None = Field(description="Id of the message that it replies to, if any")
     reactions: list[ReactionRead] = Field(default=[])
     mentions: list[UUID] = Field(
-        default=[], description="Ids of the members who are mentioned by `@name`"
+        default=[],
+        description="Ids of the members who are mentioned by `@name`. Where several names are "
+        "possible, as in `@bobさん`, the longest that a member has is meant",
     )
     mentions_channel: bool = Field(
         default=False, description="Whether all members are mentioned by `@channel`"

@@ -20,6 +20,36 @@ async def test_a_name_calls_a_member_in_any_spelling(world: World) -> None:
     assert [await mention_count(each) for each in (ada, bob, cleo)] == [0, 1, 0]
 
 
+async def test_names_stand_beside_any_script_and_punctuation(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    path = await ada.channel("private", bob)
+    for around in (
+        "请@{}看一下",
+        "@{}さん",
+        "@{}님",
+        "＠{}",
+        "_@{}_",
+        "@{}--now",
+        "ל@{}",
+        "「@{}」",
+    ):
+        text = around.format(bob.username)
+        message = await ada.say(path, text)
+        assert message["mentions"] == [bob.id], text
+        edited = await ada.patch(f"/v1/messages/{message['id']}", {"text": f"{text}!"})
+        assert edited["mentions"] == [bob.id], text
+    assert await mention_count(bob) == 8
+
+
+async def test_the_longest_name_that_a_member_has_is_meant(world: World) -> None:
+    ada, bob, other = await world.people("ada", "bob", "eve")
+    longer = await world.person(f"{bob.username}さん")
+    path = await ada.channel("private", bob, longer)
+    assert (await ada.say(path, f"@{longer.username}です"))["mentions"] == [longer.id]
+    assert (await ada.say(path, f"@{bob.username}さん"))["mentions"] == [bob.id]
+    assert (await ada.say(path, f"@{bob.username}x @{other.username}"))["mentions"] == []
+
+
 async def test_who_is_no_member_is_not_called(world: World) -> None:
     ada, eve = await world.people("ada", "eve")
     await eve.channel()

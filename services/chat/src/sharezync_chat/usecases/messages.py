@@ -165,7 +165,7 @@ async def delete(actor: ActingUser, message_id: MessageId) -> Published[None]:
 async def _call_anew(unit: UnitOfWork, message: Message) -> None:
     """Say whom the changed text calls. It is shown so; nobody's count changes (`Mention`)."""
     calls = mentions.calls_in(message.text)
-    called = await mentions.resolve(await unit.raw(), [(ChannelId(message.channel_id), calls.keys)])
+    called = await mentions.resolve(await unit.raw(), [(ChannelId(message.channel_id), calls)])
     message.mentions, message.mentions_channel = called.get(0, []), calls.channel
 
 

@@ -139,7 +139,7 @@ class MessageWriter:
         found = await posting_rows.look(connection, drafts)
         batch = MessageBatch(_heads(drafts, found), self._streams.epoch, datetime.now(UTC))
         called = await mentions.resolve(
-            connection, [(draft.channel_id, draft.calls.keys) for draft in drafts]
+            connection, [(draft.channel_id, draft.calls) for draft in drafts]
         )
         for place, (draft, row) in enumerate(zip(drafts, found, strict=True)):
             batch.add_draft(draft, row, called.get(place, ()))
