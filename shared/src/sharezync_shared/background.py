@@ -123,7 +123,7 @@ class Periodic:
                     return
                 pause_seconds = self._every_seconds if asked is None else asked.total_seconds()
                 if failed:
-                    log.info("background_work_recovered", task=self._name, failed=failed)
+                    self._log.over()
                 failed = 0
 
     def _note_success(self, seconds: float) -> None:

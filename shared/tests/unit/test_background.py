@@ -103,7 +103,8 @@ async def test_an_act_that_fails_is_logged_counted_and_called_again() -> None:
     failed, recovered = logs
     assert (failed["event"], failed["task"]) == ("background_work_failed", "test")
     assert isinstance(failed["exc_info"], ValueError), "a bug needs its traceback"
-    assert recovered["event"] == "background_work_recovered"
+    told = (recovered["event"], recovered["outage"], recovered["task"], recovered["failures"])
+    assert told == ("outage_over", "background_work_failed", "test", 2)
     labels = {"task": "test"}
     assert registry.get_sample_value("sharezync_background_failures_total", labels) == 2
 

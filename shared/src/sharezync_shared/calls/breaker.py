@@ -244,6 +244,7 @@ class Breaker:
         self._quiet_since = self._clock()
 
     def _close(self) -> None:
+        self._log.over()
         self._pause_seconds = _FIRST_SECONDS
         self._become(State.CLOSED)
 

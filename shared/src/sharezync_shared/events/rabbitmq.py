@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from sharezync_shared.events.amqp import topology, wire
 from sharezync_shared.events.amqp.consumer import Consumer
-from sharezync_shared.events.amqp.link import AmqpLink, LinkUser
+from sharezync_shared.events.amqp.link import AmqpLink, BrokerOutage, LinkUser
 from sharezync_shared.events.amqp.listener import Listener
 from sharezync_shared.events.amqp.publisher import Publisher, Returned
 from sharezync_shared.events.attempts import Attempts, RetryPolicy
@@ -54,7 +54,11 @@ class RabbitMQBus:
         self._attempts = Attempts(retries or RetryPolicy(), registry or CollectorRegistry())
         self._connect_seconds = connect_seconds
         link = partial(
-            AmqpLink, url, connect_seconds=connect_seconds, heartbeat_seconds=heartbeat_seconds
+            AmqpLink,
+            url,
+            connect_seconds=connect_seconds,
+            heartbeat_seconds=heartbeat_seconds,
+            outage=BrokerOutage(),
         )
         self._publishing = link(f"{name} publish")
         self._consuming = link(f"{name} consume")

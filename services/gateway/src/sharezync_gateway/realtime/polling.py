@@ -118,7 +118,8 @@ class FallbackPolling:
             self._cut_off.discard(owner)
         elif owner not in self._cut_off:
             self._cut_off.add(owner)
-            log.warning("owner_without_broker", owner=owner)
+            note = log.warning if self._is_delivering() else log.debug  # else it is one outage
+            note("owner_without_broker", owner=owner)
         self._take(after, found)
 
     def _take(self, after: dict[str, int], found: NewFrames) -> None:

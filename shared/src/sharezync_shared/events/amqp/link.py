@@ -5,6 +5,7 @@ every tenant up from nothing, so there is one way to begin and no state to resto
 """
 
 import asyncio
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, TimeoutType, Under
 from yarl import URL
 
 from sharezync_shared.background import end, uncancelled
+from sharezync_shared.outage_log import OutageLog
 
 log = structlog.get_logger()
 
@@ -26,6 +28,8 @@ _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _STABLE_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 3.0
+_LOST_SECONDS: Final = 0.5
+"""A connection that is lost takes its channels along; which of both is noticed first is chance."""
 _SETTLE_SECONDS: Final = 30.0
 """How long setting a tenant up may take before somebody should know of it."""
 
@@ -63,6 +67,25 @@ class _LinkConnection(Connection):
         await self._on_connected()
 
 
+class BrokerOutage:
+    """That the broker is away, told once for all links of a process that notice it."""
+
+    def __init__(self) -> None:
+        self._log = OutageLog("broker_unreachable", quiet_seconds=math.inf)
+        self._down: set[AmqpLink] = set()
+
+    def noticed(self, link: "AmqpLink", error: BaseException | str) -> None:
+        """Note that `link` has lost its connection, or found none."""
+        self._down.add(link)
+        self._log.failed(error)
+
+    def ended(self, link: "AmqpLink") -> None:
+        """Note that `link` is connected. It is over when no link is without connection."""
+        self._down.discard(link)
+        if not self._down:
+            self._log.over()
+
+
 class LinkUser(ABC):
     """Something that lives on a link."""
 
@@ -93,11 +116,15 @@ class AmqpLink:
         connect_seconds: float,
         heartbeat_seconds: int,
         settle_seconds: float = _SETTLE_SECONDS,
+        outage: BrokerOutage | None = None,
     ) -> None:
+        """`outage` is that of all links to the same broker."""
         self._url = URL(url).update_query(heartbeat=str(heartbeat_seconds))
         self._name = name
         self._connect_seconds = connect_seconds
         self._settle_seconds = settle_seconds
+        self._outage = outage or BrokerOutage()
+        self._was_connected = False
         self._tenants: list[LinkUser] = []
         self._keeper: asyncio.Task[None] | None = None
         self._houses: list[asyncio.Task[None]] = []
@@ -123,7 +150,7 @@ class AmqpLink:
         if not self._started:
             self._started = True
             self._keeper = asyncio.create_task(
-                self._again(self._connect, "broker_unreachable"), name=self._name
+                self._again(self._connect, self._outage_noticed), name=self._name
             )
             for tenant in self._tenants:
                 self._settle_in(tenant)
@@ -141,16 +168,18 @@ class AmqpLink:
             await end([self._keeper])
 
     def _settle_in(self, tenant: LinkUser) -> None:
-        work = self._again(partial(self._house, tenant), "broker_tenant_failed", tenant=tenant.name)
+        work = self._again(partial(self._house, tenant), partial(self._tenant_failed, tenant))
         name = f"{self._name}: {tenant.name}"
         self._houses.append(asyncio.create_task(work, name=name))
 
     async def _again(
-        self, attempt: Callable[[], Awaitable[None]], failed: str, **fields: object
+        self,
+        attempt: Callable[[], Awaitable[None]],
+        on_failure: Callable[[Exception, bool], None],
     ) -> None:
         """Make attempt after attempt, with growing pauses between; short ones after a good while.
 
-        The first failure in a row is a warning; the rest is for debugging.
+        `on_failure` is given the error of each that fails, and whether it is the first in a row.
         """
         loop = asyncio.get_running_loop()
         pause = _FIRST_PAUSE_SECONDS
@@ -159,13 +188,20 @@ class AmqpLink:
             try:
                 await attempt()
             except Exception as error:  # noqa: BLE001 - boundary: whatever it is, try again
-                note = log.warning if pause == _FIRST_PAUSE_SECONDS else log.debug
-                note(failed, link=self._name, error=repr(error), **fields)
+                on_failure(error, pause == _FIRST_PAUSE_SECONDS)
             if loop.time() - began > _STABLE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
             if not self._closing:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _outage_noticed(self, error: Exception, _: bool) -> None:  # noqa: FBT001 - as `_again` has it
+        if not self._closing:
+            self._outage.noticed(self, error)
+
+    def _tenant_failed(self, tenant: LinkUser, error: Exception, first: bool) -> None:  # noqa: FBT001 - as above
+        note = log.warning if first else log.debug
+        note("broker_tenant_failed", link=self._name, tenant=tenant.name, error=repr(error))
 
     async def _connect(self) -> None:
         """Connect, and return when the connection is lost."""
@@ -175,11 +211,14 @@ class AmqpLink:
         try:
             async with asyncio.timeout(self._connect_seconds):
                 await uncancelled(connection.connect())
-            log.info("broker_connected", link=self._name)
+            note = log.debug if self._was_connected else log.info
+            note("broker_connected", link=self._name)
+            self._was_connected = True
+            self._outage.ended(self)
             self._connection, self._lost = connection, lost
             self._connected.set()
             await lost
-            log.warning("broker_connection_lost", link=self._name)
+            self._outage.noticed(self, "the connection was lost")
         finally:
             self._connected.clear()
             self._connection = None
@@ -197,7 +236,9 @@ class AmqpLink:
         has_ended = False
         try:
             await asyncio.wait((serving, lost), return_when=asyncio.FIRST_COMPLETED)
-            has_ended = serving.done() and not serving.cancelled()
+            if serving.done():
+                await asyncio.wait((lost,), timeout=_LOST_SECONDS)
+            has_ended = serving.done() and not serving.cancelled() and not lost.done()
         finally:
             tenant.serving.clear()
             await end([serving, watch])
