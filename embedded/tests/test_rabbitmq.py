@@ -76,7 +76,7 @@ async def test_a_node_is_shared_taken_over_recovered_and_stopped_by_the_last(
     await publish(url, "confirmed")
     os.kill(pid, signal.SIGKILL)
     recovered = one.start()
-    assert one.pid() != pid
+    assert (one.pid() != pid, recovered) == (True, url)
     assert await fetch(recovered) == "confirmed"
     assert port_is_free(names)
     names = _epmd_port(folder)

@@ -156,7 +156,7 @@ class DevBroker(OwnBroker):
     """The node under `data_dir/rabbitmq`, run by `server`.
 
     One that survived its users is taken over, one that was killed is started again on what it had
-    stored.
+    stored, and at the same address if that is still free: its users are looking for it there.
     `durable=False` is for tests: it is then not stopped but killed, six seconds faster, and what
     it had in memory is lost. Not safe to share between threads.
     """
@@ -196,7 +196,10 @@ class DevBroker(OwnBroker):
         before = self._read_notes()
         password = before.password if before else secrets.token_hex(16)
         for _attempt in range(3):  # a free port may be somebody else's a moment later
-            node = _Node(password, free_port(), free_port(), free_port(), free_port())
+            amqp_port = free_port()
+            if before and port_is_free(before.amqp_port):
+                amqp_port = before.amqp_port
+            node = _Node(password, amqp_port, free_port(), free_port(), free_port())
             self._write_configuration(node)
             try:
                 process = spawn_apart(
