@@ -199,16 +199,19 @@ async def a_table_is_locked(observed: Observed, alerts: Callable[[], Awaitable[N
     connection = await asyncpg.connect(observed.database_url)
 
     async def ask() -> None:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE chat.channels IN ACCESS EXCLUSIVE MODE")
-            asked = [
-                asyncio.ensure_future(
-                    p.http.post("/v1/channels", json={"name": "x", "kind": "private"})
-                )
-                for p in people
-            ]
-            await asyncio.sleep(3)
-        await asyncio.gather(*asked, return_exceptions=True)
+        asked: list[asyncio.Future[httpx.Response]] = []
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE chat.channels IN ACCESS EXCLUSIVE MODE")
+                asked += [
+                    asyncio.ensure_future(
+                        p.http.post("/v1/channels", json={"name": "x", "kind": "private"})
+                    )
+                    for p in people
+                ]
+                await asyncio.sleep(3)
+        finally:  # also when the alert is there, and nobody need ask any more
+            await asyncio.gather(*asked, return_exceptions=True)
 
     async with _meanwhile(ask):
         await alerts()
