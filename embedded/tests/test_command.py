@@ -1,6 +1,7 @@
 """`sharezync-server` from a shell."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from sharezync_embedded.__main__ import main
 from sharezync_embedded.postgres import EmbeddedPostgres
 from sharezync_embedded.rabbitmq import Broker
 from sharezync_testkit.servers import Databases
+from sharezync_testkit.waiting import GIVE_UP_SECONDS
 
 
 def test_postgres_is_started_asked_and_stopped(
@@ -83,3 +85,29 @@ def test_it_explains_itself() -> None:
     ).stdout
     for command in ("up", "fleet", "init", "postgres", "rabbitmq"):
         assert command in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SECRET_KEY", "short", "SECRET_KEY has 5 bytes"),
+        ("DATABASE_URL", "postgresql://a@127.0.0.1:1/b", "The database can't be reached"),
+        ("WS_MAX_CONNECTIONS", "none", "WS_MAX_CONNECTIONS: "),
+        ("MAX_BLOCKS", "-1", "MAX_BLOCKS: "),
+        ("DATA_DIR", "/proc/none", "no data folder at DATA_DIR"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_told_in_one_sentence(
+    folder: Path, variable: str, value: str, said: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "sharezync_embedded", "up"],
+        env={**os.environ, "DATA_DIR": str(folder), "PORT": "0", variable: value},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=GIVE_UP_SECONDS,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(said)
+    assert len(ended.stderr.splitlines()) == 1

@@ -19,9 +19,10 @@ from sharezync_embedded.processes import stop_with_parent
 from sharezync_embedded.provision import provision
 from sharezync_embedded.rabbitmq import BrokerFailed
 from sharezync_embedded.server import init, up
-from sharezync_shared.db.migrations import SchemaTooOld
+from sharezync_shared.db.starting import database_explained
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.settings import Settings, read_settings
+from sharezync_shared.start_refused import explained
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,13 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop_with_parent()
     given = {"port": options.port, "data_dir": options.data_dir, "host": options.host}
     given = {name: value for name, value in given.items() if value is not None}
-    settings = read_settings(lambda: Settings(**given))
     try:
-        return _run(settings, options)
+        with explained(), database_explained():
+            return _run(read_settings(lambda: Settings(**given)), options)
     except (PostgresFailed, BrokerFailed, FleetFailed) as failure:
         print(failure, file=sys.stderr)
         return 1
-    except (SchemaTooOld, BackupRefused) as refusal:
+    except BackupRefused as refusal:
         print(refusal, file=sys.stderr)
         return 2
 

@@ -31,7 +31,7 @@ from sharezync_shared.asgi.lifespan import LifespanFailed, running
 from sharezync_shared.asgi.middleware import HttpMetrics
 from sharezync_shared.platform import Platform, key_source, make_bus, service_secret
 from sharezync_shared.server import Draining
-from sharezync_shared.settings import Settings
+from sharezync_shared.settings import OwnSettings, Settings, read_settings
 from sharezync_storage.migrations import MIGRATIONS as STORAGE
 from sharezync_storage.settings import StorageSettings
 from sharezync_transfer.migrations import MIGRATIONS as TRANSFER
@@ -54,6 +54,14 @@ async def migrate(database_url: str) -> None:
     """Create or upgrade every schema. Safe to repeat, and quick where there is nothing to do."""
     for migrations in MIGRATIONS:
         await migrations.upgrade(database_url, role=role_of(migrations.schema))
+
+
+def check_settings() -> None:
+    """Raise StartRefused where what the environment says to any of the five isn't valid."""
+    for settings in (
+        GatewaySettings, AuthSettings, ChatSettings, TransferSettings, StorageSettings,
+    ):  # fmt: skip
+        read_settings(settings)
 
 
 class CombinedApp:
@@ -97,17 +105,22 @@ class CombinedApp:
                 owns_bus=False,
             )
 
-        def stored(name: str) -> dict[str, Any]:
-            return {**common, "database_url": database_url, "database_role": role_of(name)}
+        def stored(settings: type[OwnSettings], name: str) -> OwnSettings:
+            of_it: dict[str, Any] = {
+                **common,
+                "database_url": database_url,
+                "database_role": role_of(name),
+            }
+            return read_settings(lambda: settings(**of_it))
 
         self.apps = {
-            "auth": sharezync_auth.app.create_app(AuthSettings(**stored("auth")), platform("auth")),
+            "auth": sharezync_auth.app.create_app(stored(AuthSettings, "auth"), platform("auth")),
             "storage": sharezync_storage.app.create_app(
-                StorageSettings(**stored("storage")), platform("storage")
+                stored(StorageSettings, "storage"), platform("storage")
             ),
-            "chat": sharezync_chat.app.create_app(ChatSettings(**stored("chat")), platform("chat")),
+            "chat": sharezync_chat.app.create_app(stored(ChatSettings, "chat"), platform("chat")),
             "transfer": sharezync_transfer.app.create_app(
-                TransferSettings(**stored("transfer")), platform("transfer")
+                stored(TransferSettings, "transfer"), platform("transfer")
             ),
         }
         gateway = platform("gateway")

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sharezync_shared.start_refused import StartRefused
+
 RESTORING = ".restoring"
 """The file in a data folder whose restore from a backup has begun and not ended."""
 _PREDECESSOR_SECONDS = 5.0  # one that is stopping may take a moment
@@ -122,17 +124,20 @@ def exclusive(path: Path, *, timeout_seconds: float) -> Iterator[None]:
 def sole_use(data_dir: Path) -> Iterator[None]:
     """Be the only one who serves this data folder, which is made where it is absent.
 
-    Of two at once each would notify only its own clients. Raises SystemExit where
+    Of two at once each would notify only its own clients. Raises StartRefused where
     another process keeps it for longer than a stopping one should take, and where it was restored
     half way.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartRefused(f"no data folder at DATA_DIR: {error}") from None
     with ExitStack() as stack:
         lock = exclusive(data_dir / ".serving.lock", timeout_seconds=_PREDECESSOR_SECONDS)
         try:
             stack.enter_context(lock)
         except Busy as busy:
-            raise SystemExit(f"another ShareZync serves this data folder: {busy}") from None
+            raise StartRefused(f"another ShareZync serves this data folder: {busy}") from None
         if (data_dir / RESTORING).exists():
-            raise SystemExit(f"the restore of {data_dir} did not end: empty it and restore again")
+            raise StartRefused(f"the restore of {data_dir} did not end: empty it and restore again")
         yield

@@ -26,6 +26,7 @@ from sharezync_embedded.secret_key import secret_key_of
 from sharezync_embedded.stream_epochs import note_place, renew_all
 from sharezync_shared.db.migrating import Roles
 from sharezync_shared.settings import Settings
+from sharezync_shared.start_refused import StartRefused
 
 _NOT_DATA = {".serving.lock"}
 
@@ -109,6 +110,6 @@ def _alone(data_dir: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(sole_use(data_dir))
-        except SystemExit as refusal:
+        except StartRefused as refusal:
             raise BackupRefused(f"{refusal}. Stop it first.") from None
         yield

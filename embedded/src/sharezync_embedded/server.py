@@ -14,6 +14,7 @@ from sharezync_embedded.processes import free_port, port_is_free
 from sharezync_embedded.secret_key import secret_key_of
 from sharezync_shared.server import run, serve, server_settings
 from sharezync_shared.settings import Settings
+from sharezync_shared.start_refused import StartRefused
 
 Say = Callable[[str], None]
 
@@ -22,13 +23,13 @@ def up(settings: Settings, say: Say) -> None:
     """Serve everything until SIGTERM or SIGINT; then stop, the embedded PostgreSQL included.
 
     Brings up a PostgreSQL under `settings.data_dir` unless a `database_url` is given, and keeps
-    the installation's secret there unless a `secret_key` is. Raises SystemExit where another
+    the installation's secret there unless a `secret_key` is. Raises StartRefused where another
     process serves this data folder or the port is taken, and PostgresFailed.
     """
     began = time.monotonic()
     with sole_use(settings.data_dir):
         if settings.port and not port_is_free(settings.port, settings.host):
-            raise SystemExit(f"port {settings.port} is taken; choose another, e.g. PORT=8100")
+            raise StartRefused(f"port {settings.port} is taken; choose another, e.g. PORT=8100")
         secret_key = (
             settings.require_secret_key()
             if settings.secret_key
@@ -39,6 +40,9 @@ def up(settings: Settings, say: Say) -> None:
             with ThreadPoolExecutor(1) as beside:
                 database = beside.submit(stack.enter_context, _database(settings))
                 _load_services()
+                from sharezync_embedded.compose import check_settings  # noqa: PLC0415 - loaded by now
+
+                check_settings()
             run(_serve(settings, database.result(), secret_key, began, say))
     say("ShareZync has stopped; everything is kept in " + str(settings.data_dir.absolute()))
 

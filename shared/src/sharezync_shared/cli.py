@@ -11,12 +11,13 @@ from typing import Generic, TypeVar
 from fastapi import FastAPI
 
 from sharezync_shared.db.database import Database, user_of
-from sharezync_shared.db.migrations import Migrations, SchemaTooOld
-from sharezync_shared.db.outages import is_outage, outage_in_words
+from sharezync_shared.db.migrations import Migrations
+from sharezync_shared.db.starting import database_explained
 from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import Platform, fleet_platform
 from sharezync_shared.server import run, serve, server_settings
 from sharezync_shared.settings import Settings, read_settings
+from sharezync_shared.start_refused import explained
 from sharezync_shared.streams.epochs import EpochInUse, renew_epoch
 
 OwnSettings = TypeVar("OwnSettings", bound=Settings)
@@ -60,18 +61,10 @@ class ServiceCommand(Generic[OwnSettings]):
         for name, command in self.commands.items():
             command.arguments(subparsers.add_parser(name, help=command.help))
         chosen = parser.parse_args(arguments)
-        settings = read_settings(self.settings)
-        configure_logging(settings.log_level, settings.log_format, self.name)
-        try:
+        with explained(), database_explained():
+            settings = read_settings(self.settings)
+            configure_logging(settings.log_level, settings.log_format, self.name)
             return self._run(chosen, settings)
-        except SchemaTooOld as refusal:
-            print(refusal, file=sys.stderr)  # noqa: T201 - a command talks to a person
-            return 2
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            print(outage_in_words(error), file=sys.stderr)  # noqa: T201 - a command talks to a person
-            return 1
 
     def _run(self, chosen: argparse.Namespace, settings: OwnSettings) -> int:
         match chosen.command:

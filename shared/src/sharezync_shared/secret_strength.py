@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from sharezync_shared.start_refused import StartRefused
+
 MIN_BYTES: Final = 32
 """As many as the HMAC-SHA256 that they are keys of (RFC 7518 §3.2)."""
 MIN_DISTINCT: Final = 10
@@ -56,8 +58,14 @@ _PRINTED: Final = frozenset(
 _URL_PLACEHOLDER: Final = re.compile(r"change[-_ ]?me|development[-_ ]only", re.IGNORECASE)
 # Fields that hold a secret of ours; what others made (AWS_…) is theirs to judge.
 _OURS: Final = ("secret_key", "service_secret", "service_secrets")
-_URLS: Final = ("database_url", "migrate_database_url", "amqp_url", "redis_url")
-_OF_POSTGRESQL: Final = re.compile(r"postgres(ql)?(\+\w+)?://")
+_POSTGRESQL: Final = ("PostgreSQL", "postgresql://", re.compile(r"postgres(ql)?(\+\w+)?://"))
+_URLS: Final = {
+    "database_url": _POSTGRESQL,
+    "migrate_database_url": _POSTGRESQL,
+    "amqp_url": ("RabbitMQ", "amqp:// or amqps://", re.compile(r"amqps?://[^/]")),
+    "redis_url": ("Redis", "redis:// or rediss://", re.compile(r"(rediss?|unix)://.")),
+}
+"""Fields with the URL of a server: which, how it begins in words, and how it begins."""
 
 
 def weakness_of(secret: str) -> str | None:
@@ -123,34 +131,35 @@ def refuse_weak_secrets(settings: BaseSettings) -> None:
     """Stop the process, in one sentence, where the settings hold a weak secret.
 
     Those of ours, whichever algorithm signs, and passwords in URLs where they are placeholders.
-    Raises SystemExit; no part of a secret is shown.
+    Raises StartRefused; no part of a secret is shown.
     """
     for field in _OURS:
         for name, secret in _secrets_of(field, getattr(settings, field, None)):
             if weakness := weakness_of(secret):
-                raise SystemExit(
+                raise StartRefused(
                     f"{name} {weakness}: set a random one, as "
                     "`python3 -c 'import secrets; print(secrets.token_urlsafe(36))'` prints"
                 )
     for field in _URLS:
         password = _password_of(field, getattr(settings, field, None))
         if password and _URL_PLACEHOLDER.search(password):
-            raise SystemExit(
+            raise StartRefused(
                 f"The password in {field.upper()} is a placeholder that anybody can read: "
                 "set a random one, there and at the server"
             )
 
 
 def _password_of(field: str, url: str | None) -> str | None:
-    """Return the password in a URL. Raises SystemExit for what is none: errors would quote it."""
-    if url and field.endswith("database_url") and not _OF_POSTGRESQL.match(url):
-        raise SystemExit(f"{field.upper()} is no URL of PostgreSQL: it begins with postgresql://")
+    """Return the password in a URL. Raises StartRefused for what is none: errors would quote it."""
+    server, in_words, beginning = _URLS[field]
+    if url and not beginning.match(url):
+        raise StartRefused(f"{field.upper()} is no URL of {server}: it begins with {in_words}")
     try:
         parts = urlsplit(url or "")
         for host in parts.netloc.rpartition("@")[2].split(","):  # PostgreSQL's may name several
             _ = urlsplit(f"//{host}").port
     except ValueError:
-        raise SystemExit(
+        raise StartRefused(
             f"{field.upper()} is no URL: characters other than letters, digits, `-`, `_`, `.` and "
             "`~` in a name or password must be percent-encoded, and a port is a number"
         ) from None

@@ -4,6 +4,7 @@ A service subclasses `Settings` with its own fields, builds one instance in its 
 `read_settings` and passes it on. Nothing reads the environment anywhere else.
 """
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sharezync_shared.secret_strength import refuse_weak_secrets
+from sharezync_shared.start_refused import StartRefused
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", re.IGNORECASE)
 
 SERVICES = ("auth", "chat", "transfer", "storage", "gateway")
 """All services, in the order in which a fleet stops last; each but gateway has a field `…_url`."""
@@ -87,6 +91,21 @@ class Settings(BaseSettings):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("frontend_origin")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError("An origin is a scheme and a host, as in https://app.example.com")
+        return value
+
+    @field_validator("auth_url", "chat_url", "transfer_url", "storage_url")
+    @classmethod
+    def _is_of_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("It begins with http:// or https://")
+        return value
+
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
@@ -103,13 +122,13 @@ class Settings(BaseSettings):
         """Return the database URL, or stop with a sentence that says what to set."""
         if not self.database_url:
             message = "DATABASE_URL is not set, e.g. postgresql://user:password@host/sharezync"
-            raise SystemExit(message)
+            raise StartRefused(message)
         return self.database_url
 
     def require_secret_key(self) -> str:
         """Return SECRET_KEY, or stop with a sentence that says what to set."""
         if self.secret_key is None:
-            raise SystemExit("SECRET_KEY is not set: use at least 32 random bytes, e.g. base64")
+            raise StartRefused("SECRET_KEY is not set: use at least 32 random bytes, e.g. base64")
         return self.secret_key.get_secret_value()
 
 
@@ -119,13 +138,16 @@ OwnSettings = TypeVar("OwnSettings", bound=Settings)
 def read_settings(settings: Callable[[], OwnSettings]) -> OwnSettings:
     """Return the settings that a process starts with, or stop with a sentence that says why not.
 
-    Raises SystemExit for what isn't valid, and for secrets that protect nothing
+    Raises StartRefused for what isn't valid, and for secrets that protect nothing
     (`secret_strength`). Values are never shown.
     """
     try:
         read = settings()
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        raise SystemExit("; ".join(wrong)) from None
+        wrong = (
+            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        )
+        raise StartRefused("; ".join(wrong)) from None
     refuse_weak_secrets(read)
     return read

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sharezync_shared.cli import CliCommand, ServiceCommand
 from sharezync_shared.db.migrations import Migrations
 from sharezync_shared.settings import Settings
+from sharezync_shared.start_refused import StartRefused
 
 
 def command_line(error: Exception) -> ServiceCommand[Settings]:
@@ -29,9 +30,10 @@ def command_line(error: Exception) -> ServiceCommand[Settings]:
 
 
 def test_a_database_that_is_away_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    status = command_line(ConnectionRefusedError(111, "Connection refused")).main(["do-it"])
+    with pytest.raises(StartRefused) as stopped:
+        command_line(ConnectionRefusedError(111, "Connection refused")).main(["do-it"])
     told = capsys.readouterr()
-    assert status == 1
+    assert stopped.value.code == 2
     assert "The database can't be reached" in told.err
     assert "Traceback" not in told.err
 
@@ -46,7 +48,8 @@ def test_a_lock_that_was_not_to_be_had_is_no_database_that_is_away(
         Exception("as SQLAlchemy has it"),
     )
     wrapped.orig.__cause__ = refused
-    assert command_line(wrapped).main(["do-it"]) == 1
+    with pytest.raises(StartRefused):
+        command_line(wrapped).main(["do-it"])
     (told,) = capsys.readouterr().err.splitlines()
     assert "canceling statement due to lock timeout. Run this again." in told
 

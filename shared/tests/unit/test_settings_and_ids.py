@@ -10,6 +10,7 @@ import pytest
 from sharezync_shared.ids import uuid7
 from sharezync_shared.secret_strength import weakness_of
 from sharezync_shared.settings import Settings, read_settings
+from sharezync_shared.start_refused import StartRefused
 
 
 @pytest.fixture
@@ -160,7 +161,8 @@ def test_what_is_no_url_of_postgresql_stops_the_start(
 def test_of_a_url_that_is_none_no_part_is_told(
     environment: pytest.MonkeyPatch, variable: str, password: str
 ) -> None:
-    environment.setenv(variable, f"postgresql://chat:{password}@127.0.0.1:1/sharezync")
+    scheme = "amqp" if variable == "AMQP_URL" else "postgresql"
+    environment.setenv(variable, f"{scheme}://chat:{password}@127.0.0.1:1/sharezync")
     with pytest.raises(SystemExit, match=f"^{variable} is no URL") as stopped:
         read_settings(Settings)
     assert "hidden" not in str(stopped.value)
@@ -198,3 +200,29 @@ def test_what_is_not_valid_is_told_by_name_without_its_value(
     assert "PORT: " in str(stopped.value)
     assert "ALGORITHM: " in str(stopped.value)
     assert "s3cr3t" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AMQP_URL", "http://rabbit.test"),
+        ("REDIS_URL", "redis.test:6379"),
+        ("FRONTEND_ORIGIN", "app.test"),
+        ("FRONTEND_ORIGIN", "https://app.test/path"),
+        ("CHAT_URL", "chat:8002"),
+    ],
+)
+def test_what_leads_nowhere_stops_the_start_with_status_2(
+    environment: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    environment.setenv(variable, value)
+    with pytest.raises(StartRefused, match=f"^{variable}") as stopped:
+        read_settings(Settings)
+    assert stopped.value.code == 2
+    assert value not in str(stopped.value)
+
+
+def test_origins_of_browsers_and_of_apps_will_do(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("FRONTEND_ORIGIN", "https://a.test:8443/, capacitor://localhost,*")
+    origins = ("https://a.test:8443", "capacitor://localhost", "*")
+    assert read_settings(Settings).frontend_origin == origins

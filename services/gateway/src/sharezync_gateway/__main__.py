@@ -17,6 +17,7 @@ from sharezync_shared.observability import configure_logging
 from sharezync_shared.platform import fleet_platform
 from sharezync_shared.server import run, serve, server_settings
 from sharezync_shared.settings import read_settings
+from sharezync_shared.start_refused import explained
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,11 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="serve until SIGTERM or SIGINT (settings: README)")
     commands.add_parser("openapi", help="print the merged OpenAPI document of the running services")
     chosen = parser.parse_args(arguments)
-    settings = read_settings(GatewaySettings)
-    configure_logging(settings.log_level, settings.log_format, GATEWAY)
-    if chosen.command == "openapi":
-        return asyncio.run(_print_openapi(settings))
-    run(_serve(settings))
+    with explained():
+        settings = read_settings(GatewaySettings)
+        configure_logging(settings.log_level, settings.log_format, GATEWAY)
+        if chosen.command == "openapi":
+            return asyncio.run(_print_openapi(settings))
+        run(_serve(settings))
     return 0
 
 

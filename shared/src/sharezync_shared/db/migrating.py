@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Literal
 
 import structlog
 from alembic import command, context
@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sharezync_shared.db.database import Database, user_of
 from sharezync_shared.db.migrations import SchemaTooOld
-from sharezync_shared.db.outages import is_outage, outage_in_words
+from sharezync_shared.db.starting import database_explained
 from sharezync_shared.settings import Settings, read_settings
+from sharezync_shared.start_refused import explained
 
 log = structlog.get_logger()
 
@@ -195,34 +196,24 @@ def run_env(metadata: MetaData) -> None:
 
     The `alembic` command brings no connection. With `--sql` it needs none: what would be run is
     printed. Else it is taken from MIGRATE_DATABASE_URL or DATABASE_URL, by the settings that every
-    service reads, with their checks. Ends the process, in one sentence: with 2 for what is refused
-    there and for a schema that is too old, with 1 where the database is away.
+    service reads, with their checks. Ends the process, in one sentence: with 2, for what is
+    refused there, a schema that is too old, and where the database is away.
     """
     connection = context.config.attributes.get("connection")
     if connection is not None or context.is_offline_mode():
         _migrate_with(connection, metadata)
         return
-    try:
-        settings = read_settings(Settings)
-        url = settings.require_database_url()
-    except SystemExit as refusal:
-        _stop(str(refusal), 2)
+    with explained(), database_explained():
+        _migrate_by_settings(metadata)
+
+
+def _migrate_by_settings(metadata: MetaData) -> None:
+    settings = read_settings(Settings)
+    url = settings.require_database_url()
     roles = Roles.for_service(settings.database_role, None)
     if settings.migrate_database_url:
         url, roles = settings.migrate_database_url, Roles.for_service(None, user_of(url))
-    try:
-        asyncio.run(_migrate_at(url, metadata, roles))
-    except SchemaTooOld as refusal:
-        _stop(str(refusal), 2)
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        _stop(outage_in_words(error), 1)
-
-
-def _stop(sentence: str, status: int) -> NoReturn:
-    print(sentence, file=sys.stderr)  # noqa: T201 - a command talks to a person
-    sys.exit(status)
+    asyncio.run(_migrate_at(url, metadata, roles))
 
 
 async def _migrate_at(url: str, metadata: MetaData, roles: Roles) -> None:
