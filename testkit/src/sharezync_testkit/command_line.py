@@ -45,6 +45,11 @@ class Running:
         self.errors = await self.process.stderr.read()
 
     @property
+    def text(self) -> str:
+        """What it has printed, for people."""
+        return "\n".join(self.lines)
+
+    @property
     def records(self) -> list[Json]:
         """Its lines as JSON: every one must be an object."""
         return [dict(json.loads(line)) for line in self.lines]
@@ -107,8 +112,10 @@ class Cli:
     username: str
     password: str
 
-    async def start(self, *arguments: str, stdin: str | None = None) -> Running:
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the command is run with."""
+        return {
             **os.environ,
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / "config"),
@@ -116,10 +123,12 @@ class Cli:
             "SHAREZYNC_URL": self.url,
             "PYTHONPATH": str(SOURCES),
         }
+
+    async def start(self, *arguments: str, stdin: str | None = None) -> Running:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sharezync", *arguments,
             cwd=self.home,
-            env=environment,
+            env=self.environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -38,11 +38,8 @@ class Chat:
         wanted = name.removeprefix("#")
         field = "id" if is_id(wanted) else "name"
         found = [each for each in channels if getattr(each, field) == wanted]
-        if len(found) == 1:
-            return found[0]
         if found:
-            ids = ", ".join(each.id for each in found)
-            raise NoSuchChannel(f"Several channels are called {wanted!r}; say which by id: {ids}")
+            return _only(found, wanted)
         known = ", ".join(each.name for each in channels if each.name) or "none"
         raise NoSuchChannel(f"You are in no channel called {wanted!r}; you are in: {known}")
 
@@ -51,6 +48,26 @@ class Chat:
         body = {"name": name, "kind": "private" if private else "public"}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return await self._http.send(Channel, "POST", "/v1/channels", json=body, headers=headers)
+
+    async def public(self, *, most: int | None = None) -> list[Channel]:
+        """Return the channels that everybody can find and join, newest first."""
+        return await self._http.items(Channel, "/v1/channels", kind="public", most=most)
+
+    async def find_public(self, name: str) -> Channel:
+        """Return a public channel by its name or id. Raises NoSuchChannel, also for several."""
+        wanted = name.removeprefix("#")
+        if is_id(wanted):
+            return await self._http.get(Channel, f"/v1/channels/{wanted}")
+        return _only([each for each in await self.public() if each.name == wanted], wanted)
+
+    async def join(self, channel_id: str) -> Membership:
+        """Become a member of a public channel, or accept being one. Safe to repeat."""
+        path = f"/v1/channels/{channel_id}/join"
+        return await self._http.send(Membership, "POST", path, repeatable=True)
+
+    async def leave(self, channel_id: str) -> None:
+        """Leave a channel. Raises Problem (`last-owner`, `not-a-member` …)."""
+        await self._http.request("POST", f"/v1/channels/{channel_id}/leave")
 
     async def add(self, channel_id: str, user_id: str) -> None:
         """Put somebody on a channel. Safe to repeat."""
@@ -155,3 +172,12 @@ class Chat:
         """Find messages in the channels one is in, the best first."""
         found = await self._http.items(Found, "/v1/search", q=query, channel=channel_id, most=limit)
         return [each.message for each in found]
+
+
+def _only(found: Sequence[Channel], wanted: str) -> Channel:
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(each.id for each in found)
+        raise NoSuchChannel(f"Several channels are called {wanted!r}; say which by id: {ids}")
+    raise NoSuchChannel(f"There is no public channel called {wanted!r}")

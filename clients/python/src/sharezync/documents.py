@@ -224,6 +224,18 @@ class StoredFile(Answered, frozen=True):
     sha256: str | None = None
 
 
+class FileLink(Answered, frozen=True):
+    """A link to a file; `path` and `token` are there only when it is made."""
+
+    id: str
+    file_id: str
+    expires_at: str
+    has_password: bool = False
+    downloads_left: int | None = None
+    path: str = ""
+    token: str = ""
+
+
 class Upload(Answered, frozen=True):
     """An upload; `file_id` is there once a file was made of it."""
 

@@ -141,7 +141,7 @@ class Http:
         )
 
     async def items(
-        self, kind: type[A], path: str, *, most: int | None = None, **parameters: object
+        self, kind: type[A], path: str, /, *, most: int | None = None, **parameters: object
     ) -> list[A]:
         """Return the items of a list, page by page, at most so many.
 

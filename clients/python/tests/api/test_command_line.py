@@ -2,14 +2,19 @@
 
 import asyncio
 import os
+import pty
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from clients.python.tests.support.people import Login, channel_of
 from sharezync_testkit.chaos import ChaosProxy
 from sharezync_testkit.command_line import Cli, Json, Running, arrived
+from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
 
 LogIn = Callable[..., Awaitable[Login]]
 Commands = Callable[[Login, str], Cli]
@@ -295,3 +300,93 @@ async def test_a_transfer_plants_nothing_and_says_what_it_would_have(
         assert [Path(each).read_text() for each in done["files"]] == names
         assert (Path(done["folder"]) == bobs.home.resolve()) is straight
         assert all(path.exists() for path in before), "what was there is there"
+
+
+async def test_channels_are_made_found_joined_and_left(
+    log_in: LogIn, commands: Commands, base_url: str
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas, bobs = await asyncio.gather(
+        commands(ada, base_url).login(), commands(bob, base_url).login()
+    )
+    name = f"engines-{ada.username[-8:]}"
+    made = (await adas.run("create-channel", name, "--public", "--json")).of_type("channel")[0]
+    listed = (await bobs.run("channels", "--public", "--json")).of_type("channel")
+    assert made["id"] in {each["id"] for each in listed}
+    assert (await bobs.run("join", name)).process.returncode == 0
+    assert (await adas.run("chat", f"@{bob.username}", "--send", "hello")).process.returncode == 0
+
+    mine = await bobs.run("channels", "--json")
+    assert {each["kind"]: each["people"] for each in mine.of_type("channel")} == {
+        "public": [],
+        "direct": [ada.username],
+    }
+    shown = (await bobs.run("channels")).text
+    assert f"@{ada.username}" in shown
+    assert name in shown
+
+    assert (await bobs.run("leave", name)).process.returncode == 0
+    again = await bobs.run("leave", name, "--json")
+    assert again.process.returncode == 1
+    private = (await adas.run("create-channel", "board", "--json")).of_type("channel")[0]
+    added = await adas.run("add", private["id"], bob.username, "--json")
+    assert added.of_type("added")[0]["user"] == bob.username
+
+
+async def test_files_are_listed_shared_and_deleted(
+    log_in: LogIn, commands: Commands, base_url: str, tmp_path: Path
+) -> None:
+    ada = await log_in("ada")
+    adas = await commands(ada, base_url).login()
+    path = tmp_path / "plans.txt"
+    path.write_text("steam")
+    uploaded = (await adas.run("upload", str(path), "--json")).of_type("uploaded")[0]
+    assert "plans.txt" in (await adas.run("files")).text
+    shared = await adas.run("share", uploaded["id"], "--downloads", "1", "--json")
+    link = shared.of_type("link")[0]
+    async with httpx.AsyncClient() as stranger:
+        fetched = await stranger.post(f"{link['url']}/content")
+    assert fetched.text == "steam"
+    (listed,) = (await adas.run("share", "--list", uploaded["id"], "--json")).of_type("link")
+    assert (listed["id"], listed["downloads_left"]) == (link["id"], 0)
+    ended = await adas.run("unshare", uploaded["id"], link["id"], "--json")
+    assert ended.of_type("unshared")
+    assert (await adas.run("delete", uploaded["id"])).process.returncode == 0
+    assert "plans.txt" not in (await adas.run("files")).text
+
+
+async def test_what_is_typed_at_a_terminal_is_not_shown_again(
+    log_in: LogIn, commands: Commands, base_url: str
+) -> None:
+    ada, bob = await log_in("ada"), await log_in("bob")
+    adas = await commands(ada, base_url).login()
+    channel_id = await channel_of(ada, bob)
+    leader, follower = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sharezync", "chat", channel_id,
+        stdin=follower, stdout=follower, stderr=follower, env=adas.environment,
+    )  # fmt: skip
+    os.close(follower)
+    os.set_blocking(leader, False)
+    seen = bytearray()
+
+    def screen() -> str:
+        with suppress(BlockingIOError, OSError):
+            seen.extend(os.read(leader, 65536))
+        return seen.decode(errors="replace")
+
+    async def is_said(text: str) -> bool:
+        history = await bob.session.chat.history(channel_id)
+        return any(message.text == text for message in history)
+
+    os.write(leader, b"by ada\n")
+    for _ in range(300):
+        if await is_said("by ada"):
+            break
+        await asyncio.sleep(0.1)
+    await bob.session.chat.send(channel_id, "by bob")
+    await wait_until(lambda: "by bob" in screen())
+    os.write(leader, b"\x04")
+    assert await asyncio.wait_for(process.wait(), GIVE_UP_SECONDS) == 0
+    os.close(leader)
+    assert screen().count("by ada") == 1, screen()

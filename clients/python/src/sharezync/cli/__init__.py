@@ -24,10 +24,23 @@ from sharezync.cli.account import (
     who_may_add,
     whoami,
 )
-from sharezync.cli.chat import ban, bans, channels, chat, hide, unban
-from sharezync.cli.output import USAGE, Output, outcome_of, print_what_can_be_printed
+from sharezync.cli.channels import (
+    add,
+    ban,
+    bans,
+    channels,
+    create_channel,
+    hide,
+    join,
+    leave,
+    unban,
+)
+from sharezync.cli.chat import chat
+from sharezync.cli.completing import completion
+from sharezync.cli.files import delete, download, files, share, unshare, upload
+from sharezync.cli.output import CommandOutcome, Output, outcome_of, print_what_can_be_printed
 from sharezync.cli.receive import receive
-from sharezync.cli.transfers import download, send, statistics, transfers, upload
+from sharezync.cli.transfers import send, statistics, transfers
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
 _MIB: Final = 1024 * 1024
@@ -48,7 +61,8 @@ def cli() -> None:
 
 for _command in (
     login, register, logout, whoami, devices, send, receive, transfers, statistics, policy,
-    who_may_add, block, unblock, blocks, chat, channels, hide, ban, unban, bans, upload, download,
+    who_may_add, block, unblock, blocks, chat, channels, create_channel, join, leave, add, hide,
+    ban, unban, bans, upload, download, files, delete, share, unshare, completion,
 ):  # fmt: skip
     cli.add_command(_command)
 
@@ -59,11 +73,15 @@ def run(arguments: Sequence[str]) -> int:
     print_what_can_be_printed()
     try:
         return int(cli.main(list(arguments), prog_name="sharezync", standalone_mode=False) or 0)
-    except click.UsageError as error:
-        error.show()
-        return USAGE
     except click.ClickException as error:
-        error.show()
+        if "--json" not in arguments:
+            error.show()
+            return error.exit_code
+        usage = isinstance(error, click.UsageError)
+        hint = "`--help` says how it is written." if usage else ""
+        code = "usage" if usage else "failed"
+        outcome = CommandOutcome(code, error.format_message(), hint, error.exit_code)
+        Output(as_json=True).fail(outcome)
         return error.exit_code
     except (Exception, KeyboardInterrupt, click.exceptions.Abort) as error:  # noqa: BLE001 - the last resort
         outcome = outcome_of(error)

@@ -1,12 +1,11 @@
 """`login`, `register`, `logout`, `whoami`, `devices`; policies and blocks of the user."""
 
-import sys
 from typing import Final, get_args
 
 import click
 from msgspec.structs import asdict
 
-from sharezync.cli.common import Context, command, logged_in
+from sharezync.cli.common import Context, asked, command, logged_in, password_from
 from sharezync.cli.text import one_line
 from sharezync.client import Session
 from sharezync.documents import Device, Policy, ReceivingPolicy, WhoMayAdd
@@ -30,8 +29,8 @@ _MEANS: Final = {
 @_password_option
 async def login(context: Context, *, username: str | None, password_stdin: bool) -> None:
     """Log in with USERNAME or an email address. The session is stored on this device."""
-    username = username or click.prompt("Username", err=True)
-    await _log_in(context, username, _password(from_stdin=password_stdin, confirm=False))
+    username = username or asked("username", instead="give it as an argument")
+    await _log_in(context, username, password_from(stdin=password_stdin, confirm=False))
 
 
 @command
@@ -40,7 +39,7 @@ async def login(context: Context, *, username: str | None, password_stdin: bool)
 @_password_option
 async def register(context: Context, *, username: str, email: str, password_stdin: bool) -> None:
     """Create an account and log in."""
-    password = _password(from_stdin=password_stdin, confirm=True)
+    password = password_from(stdin=password_stdin, confirm=True)
     async with context.client() as client:
         await client.register(username, email, password)
     await _log_in(context, username, password)
@@ -93,12 +92,6 @@ async def _show_user(context: Context, session: Session) -> None:
     device, url = context.config.client_id, context.url
     text = f"Logged in as {one_line(me.username)} at {url}, on {device}"
     context.out.show("user", text, **asdict(me), url=url, device=device)
-
-
-def _password(*, from_stdin: bool, confirm: bool) -> str:
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
 
 
 @logged_in

@@ -8,9 +8,11 @@ import os
 import platform
 import re
 import secrets
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Final, get_args
 
 import click
@@ -135,12 +137,39 @@ def an_id(_: click.Context, __: click.Parameter, value: str | None) -> str | Non
     return value
 
 
-def _address(url: str) -> str:
-    with suppress(httpx.InvalidURL):
+def asked(question: str, *, instead: str, hidden: bool = False, confirm: bool = False) -> str:
+    """Ask somebody at the terminal. Raises UsageError where there is none; then `instead` helps."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"There is no terminal to ask for the {question} at: {instead}")
+    text = question.capitalize()
+    return str(click.prompt(text, hide_input=hidden, confirmation_prompt=confirm, err=True))
+
+
+def password_from(*, stdin: bool, confirm: bool) -> str:
+    """Return a password: a line of standard input, or what somebody types."""
+    if stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return asked("password", instead="use --password-stdin", hidden=True, confirm=confirm)
+
+
+def _address(given: str) -> str:
+    """Return the URL of a server; one without a scheme is of https, or of http on this machine."""
+    url = given if "://" in given else f"//{given}"
+    with suppress(httpx.InvalidURL, ValueError):
         parts = httpx.URL(url)
-        if parts.scheme in {"http", "https"} and parts.host:
+        if not parts.scheme:
+            scheme = "http" if _is_here(parts.host) else "https"
+            url = f"{scheme}:{url}"
+            parts = httpx.URL(url)
+        if parts.scheme in {"http", "https"} and parts.host and not re.search(r"\s", given):
             return url.rstrip("/")
-    raise click.UsageError(f"{url!r} is no address of a server: write http://… or https://…")
+    raise click.UsageError(f"{given!r} is no address of a server: write http://… or https://…")
+
+
+def _is_here(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _patience_seconds() -> float:

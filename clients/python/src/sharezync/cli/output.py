@@ -18,11 +18,14 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from sharezync.cli.text import line, one_line, unisolated, widest, wrapped
@@ -60,6 +63,8 @@ _OVER: Final = {
 
 _RECORD_SECONDS: Final = 0.5
 _LABEL_CELLS: Final = 30
+_LEAST_LABEL_CELLS: Final = 8
+_LEAST_BAR_CELLS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +208,10 @@ class Bars:
         self._out = out
         self._tasks: dict[str, TaskID] = {}
         self._recorded_at = 0.0
+        width = out.console.width
+        self._label_cells = min(_LABEL_CELLS, max(_LEAST_LABEL_CELLS, width // 3))
         self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+            *_columns(width, self._label_cells),
             console=out.console,
             disable=not out.shows_bars,
             transient=False,
@@ -231,7 +234,7 @@ class Bars:
     ) -> None:
         """Show how far something is, on a bar of its own: that of `key`, or else of its label."""
         key = label if key is None else key
-        description = f"{one_line(label, cells=_LABEL_CELLS)} {note}".strip()
+        description = one_line(f"{label} {note}".strip(), cells=self._label_cells)
         if key not in self._tasks:
             self._tasks[key] = self._bars.add_task(description, total=of_bytes)
         self._bars.update(
@@ -268,6 +271,27 @@ class Bars:
         if self._out.as_json and (last or now - self._recorded_at >= _RECORD_SECONDS):
             self._recorded_at = now
             self._out.record("progress", **members)
+
+
+def _columns(width: int, label_cells: int) -> Iterator[ProgressColumn]:
+    """Yield what a bar has room for in a line, each as wide as it may become: none jumps."""
+    yield TextColumn(
+        "{task.description}",
+        markup=False,
+        table_column=Column(width=label_cells, no_wrap=True, overflow="ellipsis"),
+    )
+    room = width - label_cells - 1
+    for column_, cells in (
+        (TaskProgressColumn(table_column=Column(width=4)), 5),
+        (DownloadColumn(table_column=Column(width=15, no_wrap=True)), 16),
+        (TransferSpeedColumn(table_column=Column(width=10, no_wrap=True)), 11),
+        (TimeRemainingColumn(table_column=Column(width=7, no_wrap=True)), 8),
+    ):
+        if room >= cells:
+            room -= cells
+            yield column_
+    if room >= _LEAST_BAR_CELLS:
+        yield BarColumn(bar_width=min(room - 1, 40))
 
 
 def _members(progress: TransferProgress) -> dict[str, Any]:

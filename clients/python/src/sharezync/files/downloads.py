@@ -9,7 +9,7 @@ from typing import Final, Self
 import httpx
 
 from sharezync.backoff import jittered
-from sharezync.documents import StoredFile
+from sharezync.documents import FileLink, StoredFile
 from sharezync.files.uploads import OnBytes, ignore_progress
 from sharezync.folders import Staging
 from sharezync.http import Http
@@ -30,9 +30,37 @@ class Downloads:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    async def files(self) -> list[StoredFile]:
+    async def files(self, *, most: int | None = None) -> list[StoredFile]:
         """Return one's own files, newest first."""
-        return await self._http.items(StoredFile, "/v1/files")
+        return await self._http.items(StoredFile, "/v1/files", most=most)
+
+    async def delete(self, file_id: str) -> None:
+        """Delete a file of one's own. Raises Problem."""
+        await self._http.request("DELETE", f"/v1/files/{file_id}")
+
+    async def links(self, file_id: str) -> list[FileLink]:
+        """Return the links to a file of one's own."""
+        return await self._http.items(FileLink, f"/v1/files/{file_id}/links")
+
+    async def share(
+        self,
+        file_id: str,
+        *,
+        expires_in_seconds: int,
+        password: str | None = None,
+        max_downloads: int | None = None,
+    ) -> FileLink:
+        """Make a link by which whoever has it downloads a file. Its `path` is told only now."""
+        body = {
+            "expires_in_seconds": expires_in_seconds,
+            "password": password,
+            "max_downloads": max_downloads,
+        }
+        return await self._http.send(FileLink, "POST", f"/v1/files/{file_id}/links", json=body)
+
+    async def unshare(self, file_id: str, link_id: str) -> None:
+        """End a link. Safe to repeat."""
+        await self._http.request("DELETE", f"/v1/files/{file_id}/links/{link_id}")
 
     async def download(
         self,
