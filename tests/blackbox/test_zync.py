@@ -111,7 +111,8 @@ async def test_users(ada: ZyncUser, bob_of_zync: ZyncUser) -> None:
     async with httpx.AsyncClient() as stranger:
         assert (await stranger.get(f"{bob.base_url}/users/me")).status_code == 401
 
-    await bob.ask("DELETE", f"/users/{bob.profile['id']}", 204)  # who has just logged in
+    await bob.ask("DELETE", f"/users/{bob.profile['id']}", 422)  # RECENT_LOGIN_SECONDS is 0
+    await bob.ask("DELETE", f"/users/{bob.profile['id']}", 204, json={"password": PASSWORD})
     await ada.ask("GET", f"/users/{bob.profile['id']}", 404)
 
 

@@ -111,7 +111,7 @@ class CombinedApp:
                 "database_url": database_url,
                 "database_role": role_of(name),
             }
-            return read_settings(lambda: settings(**of_it))
+            return settings(**of_it)
 
         self.apps = {
             "auth": sharezync_auth.app.create_app(stored(AuthSettings, "auth"), platform("auth")),

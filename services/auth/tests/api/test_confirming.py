@@ -1,6 +1,7 @@
 """A token alone, which may have leaked, neither deletes an account nor takes it over."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -194,3 +195,18 @@ async def test_where_nobody_can_look_nothing_is_done(
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
     assert "retry-after" in refused.headers
     await unmoved()
+
+
+async def test_who_logged_in_a_moment_ago_gave_the_password_then_where_that_is_set(
+    auth: Auth, ada: Account
+) -> None:
+    auth.app.state.context.throttle._recent_login_seconds = 300
+    auth.let_pass(timedelta(seconds=301))
+    other = {"email": f"other-{ada.username}@example.com"}
+    assert (await ada.http.patch("/v1/users/me", json=other)).status_code == 422
+    assert (await delete(ada, None)).status_code == 422
+    tokens = await ada.log_in()
+    ada.http.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+    assert (await delete(ada, WRONG)).status_code == 403
+    assert (await ada.http.patch("/v1/users/me", json=other)).status_code == 200
+    assert (await delete(ada, None)).status_code == 204
