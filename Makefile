@@ -38,7 +38,7 @@ export PIP_ROOT_USER_ACTION = ignore
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: check secrets audit sbom images local-images help venv run fleet init test unit api integration blackbox replicas torture rollout drills observe dashboards memory hostile differential mutants k8s lint types format lock bench clean
+.PHONY: check secrets audit sbom images local-images help venv run fleet init test unit api integration blackbox replicas torture rollout drills observe dashboards memory hostile differential mutants k8s lint types format lock bench clean chaos compose-test
 
 ##@ Start here
 
@@ -106,6 +106,17 @@ drills: $(READY) ## backups restored, dumps, points in time, a standby that take
 	DRILLS=all $(PYTEST) tests/test_restore_drill.py tests/test_failover.py embedded/tests/test_backup.py \
 	  shared/tests/integration/test_restored_clusters.py $(ARGS)
 
+chaos: $(READY) ## every part killed, stopped, paused, cut off under load: docs/operations/faults.md (15 min)
+	@$(PY) -m sharezync_embedded rabbitmq install
+	$(PY) -m tests.chaos processes --write docs/operations/faults.md $(ARGS)
+	@if docker info >/dev/null 2>&1; \
+	  then $(PY) -m tests.chaos compose --write docs/operations/faults.md $(ARGS); \
+	  else echo 'No container engine answers: the fleet of docker-compose.yml was LEFT OUT.'; fi
+
+compose-test: $(READY) ## docker-compose.yml brought up by a real engine, under the black-box suite
+	@$(PY) deploy/make_secrets.py
+	$(PY) -m tests.chaos.compose $(PYTEST) tests/blackbox $(ARGS)
+
 observe: $(READY) ## a loaded fleet under a real Prometheus: every panel asked, alerts raised (PICTURES=folder)
 	@$(PY) -m sharezync_testkit.programs
 	PICTURES=$(PICTURES) $(PYTEST) tests/observed/live.py -s $(ARGS)
@@ -124,8 +135,8 @@ differential: $(READY) ## what clients may send, read by us and by h11, also by 
 mutants: $(READY) ## plant faults and count which the tests notice (ARGS=chat/: those called so)
 	@$(PY) -m tests.mutants --workers $(WORKERS) $(ARGS)
 
-k8s: $(READY) ## render deploy/k8s and check it against the schemas
-	$(PYTEST) deploy $(ARGS)
+k8s: $(READY) ## render deploy/k8s and check it against the schemas, those of operators included
+	CUSTOM_RESOURCES=1 $(PYTEST) deploy $(ARGS)
 
 images: ## build the images of all services with docker (SHAREZYNC_TAG=dev PYTHON_IMAGE=...)
 	$(foreach service,$(SERVICES),docker build -f services/$(service)/Dockerfile \

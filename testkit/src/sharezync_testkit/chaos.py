@@ -64,6 +64,10 @@ class ChaosProxy:
         for upstream in self._abandoned:
             _abort(upstream)
 
+    def lead_to(self, target: tuple[str, int] | str) -> None:
+        """Connect to another place from now on; present connections stay where they are."""
+        self._target = target
+
     def latency(self, seconds: float) -> None:
         """Hold each chunk (of 64 KiB at most) back this long, in each direction, from now on."""
         self._latency_seconds = seconds
