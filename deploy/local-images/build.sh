@@ -35,8 +35,8 @@ stand_in() { # name: builds local/<name> from the folder of that name
 
 docker image inspect "$base" >/dev/null 2>&1 || base_image
 echo "built $base"
-cp -r "$here"/postgres "$here"/rabbitmq "$here"/s3 "$here"/prometheus "$workshop"
+cp -r "$here"/postgres "$here"/rabbitmq "$here"/s3 "$here"/prometheus "$here"/haproxy "$workshop"
 # The versions the tests run with; the hashes are left out because not all of the lock is wanted.
 sed -nE 's/^([A-Za-z0-9][^ ]*==[^\\]*[^\\ ]) *\\?$/\1/p' "$repository/requirements.lock" \
     >"$workshop/s3/constraints.txt"
-for name in postgres rabbitmq s3 prometheus; do stand_in "$name"; done
+for name in postgres rabbitmq s3 prometheus haproxy; do stand_in "$name"; done

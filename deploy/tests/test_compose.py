@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,28 @@ import yaml
 
 from deploy.make_secrets import add_missing, asked_for
 from deploy.tests.fleet import (
+    K8S,
     PORTS,
     ROOT,
     WITH_DATABASE,
     is_secret,
     metrics_port,
+    of_kind,
+    pod_of,
     read_env,
+    read_kustomization,
 )
 from sharezync_embedded.cluster import SETTINGS
 from sharezync_shared.secret_strength import weakness_of
 from sharezync_shared.settings import Settings
 from sharezync_storage.settings import StorageSettings
+from tests.chaos import compose
+from tests.chaos.faults import Fault
 
 MIGRATIONS = [f"migrate-{service}" for service in WITH_DATABASE]
 OURS = [*PORTS, *MIGRATIONS]
-STOOD_UPON = ["postgres", "rabbitmq", "s3", "prometheus", "grafana"]
+STOOD_UPON = ["postgres", "rabbitmq", "s3", "prometheus", "grafana", "front"]
+OBSERVING = {"prometheus", "grafana"}
 
 Service = dict[str, Any]
 
@@ -90,14 +98,61 @@ def test_the_gateway_waits_for_all_that_it_routes_to(services: dict[str, Service
         assert waits[service] == {"condition": "service_healthy"}
 
 
-def test_only_the_gateway_is_open_and_only_on_this_machine(services: dict[str, Service]) -> None:
+def test_only_the_front_is_open_and_only_on_this_machine(services: dict[str, Service]) -> None:
     assert {name for name, service in services.items() if "ports" in service} == {
-        "gateway",
+        "front",
         "grafana",
     }
     assert services["grafana"]["ports"] == ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"]
-    assert services["grafana"]["profiles"] == ["observability"]
-    assert services["gateway"]["ports"] == ["127.0.0.1:${GATEWAY_PORT:-8000}:8000"]
+    assert services["front"]["ports"] == ["127.0.0.1:${GATEWAY_PORT:-8000}:8080"]
+
+
+def test_all_but_what_observes_is_the_core(services: dict[str, Service]) -> None:
+    profiles = {name: service.get("profiles", []) for name, service in services.items()}
+    for name, wanted in profiles.items():
+        assert wanted == (["observability"] if name in OBSERVING else [])
+
+
+def test_two_gateways_believe_their_front_and_nobody_else(services: dict[str, Service]) -> None:
+    network = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["networks"]["default"]
+    (pool,) = network["ipam"]["config"]
+    gateway = services["gateway"]
+    assert gateway["deploy"] == {"replicas": 2}
+    address = services["front"]["networks"]["default"]["ipv4_address"]
+    assert gateway["environment"]["TRUSTED_PROXIES"] == f"{address}/32"
+    front, subnet, others = map(default_of, (address, pool["subnet"], pool["ip_range"]))
+    assert ip_address(front) in ip_network(subnet)
+    assert ip_address(front) not in ip_network(others), "Docker might give it to somebody else"
+
+
+def default_of(value: str) -> str:
+    """Return what stands where the variable isn't set."""
+    found = re.fullmatch(r"\$\{\w+:-(.+)\}", value)
+    assert found, value
+    return found[1]
+
+
+@pytest.mark.parametrize("name", [*OURS, *STOOD_UPON])
+def test_nobody_takes_all_memory(services: dict[str, Service], name: str) -> None:
+    assert re.fullmatch(r"\d+[gm]", services[name]["mem_limit"])
+
+
+@pytest.mark.parametrize("service", PORTS)
+def test_a_service_may_have_as_much_memory_as_in_a_cluster(
+    services: dict[str, Service], service: str
+) -> None:
+    (container,) = pod_of(of_kind(read_kustomization(K8S / "base"), "Deployment")[service])[
+        "containers"
+    ]
+    given = services[service]["mem_limit"]
+    assert mebibytes(given) == mebibytes(container["resources"]["limits"]["memory"])
+
+
+def mebibytes(quantity: str) -> int:
+    """Read a size of compose or of Kubernetes."""
+    found = re.fullmatch(r"(\d+)([GMgm])i?", quantity)
+    assert found, quantity
+    return int(found[1]) * {"g": 1024, "m": 1}[found[2].lower()]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -243,14 +298,14 @@ def test_prometheus_scrapes_every_service_where_it_listens(services: dict[str, S
     path = "deploy/observability/prometheus.yml"
     assert f"./{path}:/etc/prometheus/prometheus.yml:ro" in services["prometheus"]["volumes"]
     document = yaml.safe_load((ROOT / path).read_text())
-    targets = {
-        job["job_name"]: job["static_configs"]
-        for job in document["scrape_configs"]
-        if job["job_name"] in PORTS
-    }
-    assert targets == {
-        service: [{"targets": [f"{service}:{metrics_port(service)}"]}] for service in PORTS
-    }
+    jobs = {job["job_name"]: job for job in document["scrape_configs"] if job["job_name"] in PORTS}
+    for service, job in jobs.items():
+        port = metrics_port(service)
+        if "deploy" in services[service]:  # one address for each of several
+            assert job["dns_sd_configs"] == [{"names": [service], "type": "A", "port": port}]
+        else:
+            assert job["static_configs"] == [{"targets": [f"{service}:{port}"]}]
+    assert jobs.keys() == PORTS.keys()
     assert document["rule_files"] == ["/etc/prometheus/rules/*.yml"]
     assert (
         "./deploy/observability/rules:/etc/prometheus/rules:ro" in services["prometheus"]["volumes"]
@@ -273,3 +328,40 @@ def test_compose_itself_takes_the_file() -> None:
         check=False,
     )
     assert checked.returncode == 0, checked.stderr
+
+
+def test_the_file_of_tests_changes_limits_alone(services: dict[str, Service]) -> None:
+    tests: dict[str, Service] = yaml.safe_load((ROOT / "deploy/compose.test.yml").read_text())[
+        "services"
+    ]
+    for name, service in tests.items():
+        assert name in services
+        assert service.keys() == {"environment"}
+
+
+def test_each_fault_is_done_to_a_container_and_undone(
+    services: dict[str, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(compose, "docker", lambda *arguments: said.append(arguments))
+    ground = compose.Containers()
+    for victim in ground.victims:
+        service, _, number = victim.rpartition("-")
+        assert int(number) <= services[service].get("deploy", {"replicas": 1})["replicas"]
+        for fault in Fault:
+            ground.strike(victim, fault)
+            ground.mend(victim, fault)
+    assert {arguments[-1] for arguments in said} == {
+        f"{compose.PROJECT}-{victim}" for victim in ground.victims
+    }
+    assert said[:6] == [
+        (verb, "sharezync-test-front-1")
+        for verb in ("kill", "start", "stop", "start", "pause", "unpause")
+    ]
+    networks = [arguments for arguments in said if arguments[0] == "network"]
+    gateway = [each for each in networks if each[-1] == "sharezync-test-gateway-2"]
+    network = "sharezync-test_default"
+    assert gateway == [
+        ("network", "disconnect", network, "sharezync-test-gateway-2"),
+        ("network", "connect", "--alias", "gateway", network, "sharezync-test-gateway-2"),
+    ]

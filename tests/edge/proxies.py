@@ -82,14 +82,31 @@ CONFIGURATIONS: Final[Mapping[str, tuple[Program, str]]] = {
     "nginx-upgrades": (NGINX, _NGINX_UPGRADES),
     "haproxy-deploy": (HAPROXY, (DEPLOY / "haproxy.cfg").read_text()),
     "haproxy-kept": (HAPROXY, _HAPROXY_KEPT),
+    # Compose's, which finds its gateways by name.
+    "haproxy-compose": (
+        HAPROXY,
+        (DEPLOY / "haproxy.compose.cfg").read_text().replace("gateway:8000", "127.0.0.1:8000"),
+    ),
 }
 """Those that we recommend, and those that people have."""
 
 
 class Proxy:
-    """One of the `CONFIGURATIONS` in front of the server at `upstream_port`, in a block."""
+    """One of the `CONFIGURATIONS` in front of the server at `upstream_port`, in a block.
 
-    def __init__(self, name: str, program: Path, folder: Path, upstream_port: int) -> None:
+    `known` are networks of a proxy before this one, for the configuration that asks for them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        program: Path,
+        folder: Path,
+        upstream_port: int,
+        *,
+        known: str = "192.0.2.1/32",
+    ) -> None:
+        self._environment = {**os.environ, "TRUSTED_PROXIES": known}
         self.port = free_port(besides=[upstream_port])
         kind, text = CONFIGURATIONS[name]
         text = text.replace("127.0.0.1:8000", f"127.0.0.1:{upstream_port}")
@@ -118,7 +135,11 @@ class Proxy:
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         while not self._listens():
             if self._process.poll() is not None:

@@ -14,7 +14,7 @@ from tests.edge.conftest import found
 from tests.edge.proxies import CONFIGURATIONS, Proxy
 from tests.edge.wire import Line
 
-DEPLOYED = ("nginx-deploy", "haproxy-deploy")
+DEPLOYED = ("nginx-deploy", "haproxy-deploy", "haproxy-compose")
 WITH_SOCKETS = (*DEPLOYED, "nginx-upgrades", "haproxy-kept")
 
 # What a client says of itself, to be believed by nobody.
@@ -38,34 +38,52 @@ async def test_sockets_pass(proxies: dict[str, Proxy], alice: Person) -> None:
             await socket.event("message.created", text=name)
 
 
+async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the fields of the request."""
+    fields = [[part.decode() for part in field] for field in scope["headers"]]
+    body = json.dumps(fields).encode()
+    length = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": length})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def told_by(proxy: Proxy, lies: dict[str, str]) -> list[list[str]]:
+    """Return the fields that arrive of a request with these."""
+    lines = "".join(f"{field}: {value}\r\n" for field, value in lies.items())
+    line = await Line.open(proxy.port)
+    await line.send([f"GET /v1/users/me HTTP/1.1\r\nHost: chat.example\r\n{lines}\r\n".encode()])
+    await line.listen(lambda came: came.endswith(b"]]"))
+    line.close()
+    return list(json.loads(bytes(line.came).partition(b"\r\n\r\n")[2]))
+
+
 @pytest.mark.parametrize("name", DEPLOYED)
 async def test_what_a_client_says_of_its_address_is_not_passed_on(
     name: str, tmp_path: Path
 ) -> None:
-    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
-        fields = [[part.decode() for part in field] for field in scope["headers"]]
-        body = json.dumps(fields).encode()
-        length = [(b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": length})
-        await send({"type": "http.response.body", "body": body})
-
     async with serving(plain_asgi(http=tell)) as served:
         with proxy_to(name, tmp_path, served.port) as proxy:
-            lies = "".join(f"{field}: {value}\r\n" for field, value in LIES.items())
-            asked = f"GET /v1/users/me HTTP/1.1\r\nHost: chat.example\r\n{lies}\r\n"
-            line = await Line.open(proxy.port)
-            await line.send([asked.encode()])
-            await line.listen(lambda came: came.endswith(b"]]"))
-            line.close()
-    told = json.loads(bytes(line.came).partition(b"\r\n\r\n")[2])
-    forwarded = [(field, value) for field, value in told if "forwarded" in field]
+            told = await told_by(proxy, LIES)
+    forwarded = [[field, value] for field, value in told if "forwarded" in field]
     assert sorted(forwarded) == [
-        ("x-forwarded-for", "127.0.0.1"),
-        ("x-forwarded-host", "chat.example"),
-        ("x-forwarded-proto", "http"),
+        ["x-forwarded-for", "127.0.0.1"],
+        ["x-forwarded-host", "chat.example"],
+        ["x-forwarded-proto", "http"],
     ]
-    assert "upgrade" not in dict(told)
-    assert dict(told)["host"] == "chat.example"
+    fields = {field for field, _ in told}
+    assert "upgrade" not in fields
+    assert ["host", "chat.example"] in told
+
+
+async def test_a_proxy_that_the_front_of_compose_knows_is_believed(tmp_path: Path) -> None:
+    program = found(CONFIGURATIONS["haproxy-compose"][0])
+    async with serving(plain_asgi(http=tell)) as served:
+        known = "10.1.0.0/16 127.0.0.1/32"
+        with Proxy("haproxy-compose", program, tmp_path, served.port, known=known) as proxy:
+            told = await told_by(proxy, LIES)
+    assert ["x-forwarded-for", LIES["X-Forwarded-For"]] in told
+    assert ["x-forwarded-proto", "https"] in told
+    assert ["x-forwarded-host", LIES["X-Forwarded-Host"]] in told
 
 
 @pytest.mark.parametrize("name", DEPLOYED)
