@@ -60,7 +60,7 @@ def test_rendering_changes_nothing_but_names_and_namespace(rendered_base: list[M
     """So that checking the files as read is checking what the cluster gets."""
     read = read_kustomization(K8S / "base")
     for manifest in rendered_base:
-        if manifest["kind"] != "Namespace":
+        if manifest["kind"] not in {"Namespace", "PriorityClass"}:
             assert manifest["metadata"].pop("namespace") == "sharezync"
 
     def named(manifests: list[Manifest]) -> dict[tuple[str, str], Manifest]:
@@ -187,7 +187,11 @@ class TestEveryPod:
             "maxUnavailable": 0,
             "maxSurge": 1,
         }
-        assert of_kind(manifests, "PodDisruptionBudget")[service]["spec"]["maxUnavailable"] == 1
+        budget = of_kind(manifests, "PodDisruptionBudget")[service]["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+        given = deployment["spec"]["template"]["spec"]["priorityClassName"]
+        assert given in of_kind(manifests, "PriorityClass")
         spread = pod_of(deployment)["topologySpreadConstraints"]
         assert {constraint["topologyKey"] for constraint in spread} == {
             "kubernetes.io/hostname",

@@ -111,7 +111,9 @@ def test_all_reach_names_and_the_broker(manifests: list[Manifest], service: str,
 @pytest.mark.parametrize("service", PORTS)
 def test_the_world_reaches_the_gateway_alone(manifests: list[Manifest], service: str) -> None:
     labels = labels_of(manifests, service)
-    reached = allows(manifests, "Ingress", labels, None, {"http", PORTS[service]})
+    ports: set[str | int] = {"http", PORTS[service]}
+    controller = {"app.kubernetes.io/name": "ingress-nginx"}
+    reached = allows(manifests, "Ingress", labels, controller, ports, namespace="ingress-nginx")
     assert reached == (service == "gateway")
 
 
