@@ -130,7 +130,7 @@ hostile: $(READY) ## every attack of bench/load/attacks.py, beside an innocent u
 
 differential: $(READY) ## what clients may send, read by us and by h11, also by proxies (EXAMPLES=1000)
 	@$(PY) -m sharezync_testkit.programs
-	EXAMPLES=$(EXAMPLES) $(PYTEST) tests/edge --timeout 0 $(ARGS)
+	EXAMPLES=$(EXAMPLES) LONG_UPLOAD_MIB=1024 $(PYTEST) tests/edge --timeout 0 $(ARGS)
 
 mutants: $(READY) ## plant faults and count which the tests notice (ARGS=chat/: those called so)
 	@$(PY) -m tests.mutants --workers $(WORKERS) $(ARGS)

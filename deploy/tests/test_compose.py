@@ -365,3 +365,8 @@ def test_each_fault_is_done_to_a_container_and_undone(
         ("network", "disconnect", network, "sharezync-test-gateway-2"),
         ("network", "connect", "--alias", "gateway", network, "sharezync-test-gateway-2"),
     ]
+
+
+@pytest.mark.parametrize("name", ["traefik.yml", "traefik.dynamic.yml", "envoy.yaml"])
+def test_recipes_that_were_not_run_can_at_least_be_read(name: str) -> None:
+    assert isinstance(yaml.safe_load((ROOT / "deploy" / "proxies" / name).read_text()), dict)
