@@ -21,6 +21,7 @@ class JwkSet(JSONResponse):
 
 @router.get(
     "/.well-known/jwks.json",
+    operation_id="get_jwks",
     summary="Get the public signing keys",
     response_class=JwkSet,
     response_model=dict[str, list[dict[str, str]]],
