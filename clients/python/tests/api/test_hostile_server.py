@@ -65,15 +65,8 @@ COMMANDS: dict[str, list[list[str]]] = {
     "share": [[ID], [ID, "--list"]],
     "unshare": [[ID, ID]],
 }
-# In some of these cases.
 SHOWS_NOTHING = {"login", "register", "download", "who-may-add", "delete", "unshare"}
-    "login",
-    "register",
-    "download",
-    "who-may-add",
-    "delete",
-    "unshare",
-}  # in some of these cases
+"""Commands that in some of these cases show nothing of the stranger's."""
 QUESTION = "Take it? [Y/n, l lists all]: "
 WIDTH = 60
 FORBIDDEN = set("\u200b\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2028\u2029\x85")
