@@ -176,7 +176,7 @@ lock: $(READY) ## write all locks after a pyproject.toml changed (ARGS=--upgrade
 	@$(LOCK) --group pyproject.toml:dev $(MEMBERS:%=%/pyproject.toml) --all-extras \
 	  -o requirements.lock $(ARGS)
 	@$(foreach service,$(SERVICES),printf 'services/%s/requirements.lock\n' $(service) && \
-	  $(LOCK) services/$(service)/pyproject.toml --constraints requirements.lock \
+	  $(LOCK) services/$(service)/pyproject.toml --extra tracing --constraints requirements.lock \
 	    -o services/$(service)/requirements.lock &&) true
 	@printf 'deploy/build-requirements.lock\n'
 	@$(LOCK) deploy/build-requirements.in --constraints requirements.lock \

@@ -95,7 +95,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(settings: Settings) -> int:
     for_people = "log_format" not in settings.model_fields_set
-    configure_logging(settings.log_level, "console" if for_people else settings.log_format)
+    configure_logging(
+        settings.log_level,
+        "console" if for_people else settings.log_format,
+        error_hook=settings.error_hook,
+    )
     up(settings, _say)
     return 0
 

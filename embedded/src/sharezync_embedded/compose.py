@@ -32,6 +32,7 @@ from sharezync_shared.asgi.middleware import HttpMetrics
 from sharezync_shared.platform import Platform, key_source, make_bus, service_secret
 from sharezync_shared.server import Draining
 from sharezync_shared.settings import OwnSettings, Settings, read_settings
+from sharezync_shared.tracing.setup import make_tracing
 from sharezync_storage.migrations import MIGRATIONS as STORAGE
 from sharezync_storage.settings import StorageSettings
 from sharezync_transfer.migrations import MIGRATIONS as TRANSFER
@@ -103,6 +104,7 @@ class CombinedApp:
                 jwks_lifespan_seconds=own.jwks_lifespan_seconds,
                 draining=self.draining,
                 owns_bus=False,
+                tracing=make_tracing(own, name),
             )
 
         def stored(settings: type[OwnSettings], name: str) -> OwnSettings:

@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from itertools import count, islice
 from typing import Generic, TypeVar
 
@@ -124,7 +125,8 @@ class BatchQueue(Generic[Item]):
             self._idle.clear()
             self._starting = True
             # Not at once: whatever else this turn of the loop brings joins the batch.
-            task = asyncio.create_task(self._run(), name=self._name)
+            # In no request's context: a batch is of many, and would be taken for the first one's.
+            task = asyncio.create_task(self._run(), name=self._name, context=Context())
             self._running.add(task)
             task.add_done_callback(self._ended)
 

@@ -63,7 +63,9 @@ class ServiceCommand(Generic[OwnSettings]):
         chosen = parser.parse_args(arguments)
         with explained(), database_explained():
             settings = read_settings(self.settings)
-            configure_logging(settings.log_level, settings.log_format, self.name)
+            configure_logging(
+                settings.log_level, settings.log_format, self.name, error_hook=settings.error_hook
+            )
             return self._run(chosen, settings)
 
     def _run(self, chosen: argparse.Namespace, settings: OwnSettings) -> int:

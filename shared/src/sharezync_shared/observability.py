@@ -11,6 +11,9 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, ExcInfo, WrappedLogger
 
+from sharezync_shared.error_hook import ErrorHookHandler, load_error_hook
+from sharezync_shared.tracing.context import current_trace
+
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
@@ -87,20 +90,28 @@ def _plain_traceback(stream: Any, exc_info: ExcInfo) -> None:  # noqa: ANN401 - 
     stream.writelines(told.format())
 
 
-def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _add_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     request_id = request_id_var.get()
     if request_id is not None:
         event.setdefault("request_id", request_id)
+    trace = current_trace.get()
+    if trace is not None and trace.traceparent:
+        event.setdefault("trace_id", trace.trace_id)
+        event.setdefault("span_id", trace.span_id)
     return event
 
 
 def configure_logging(
-    level: str = "info", log_format: Literal["console", "json"] = "json", service: str = ""
+    level: str = "info",
+    log_format: Literal["console", "json"] = "json",
+    service: str = "",
+    error_hook: str | None = None,
 ) -> None:
     """Send structlog's and the standard library's records to stderr, in one form.
 
     `json` writes one object a line, for machines; `console` is for people. `service` names the
-    process in every record. Call it once, in `__main__`.
+    process in every record; `error_hook` what is called with exceptions (error_hook.py). Call it
+    once, in `__main__`. Raises StartRefused where the hook can't be imported.
     """
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
@@ -118,7 +129,7 @@ def configure_logging(
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _add_request_id,
+        _add_context,
         *([add_service] if service else []),
     ]
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -142,6 +153,8 @@ def configure_logging(
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    if error_hook is not None:
+        root.addHandler(ErrorHookHandler(load_error_hook(error_hook)))
     root.setLevel(number)
     # Libraries that tell every connection and statement at INFO.
     for noisy in ("aio_pika", "httpx", "httpcore", "botocore", "aiobotocore", "alembic"):
@@ -154,3 +167,5 @@ def configure_logging(
     # outages once.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
+    # An error, with a traceback, for each batch that no collector took.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

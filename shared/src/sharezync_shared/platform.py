@@ -27,6 +27,8 @@ from sharezync_shared.settings import Settings
 from sharezync_shared.tokens.credentials import ServiceCredentials, derive_service_secret
 from sharezync_shared.tokens.jwks import JwksKeys, JwksMetrics
 from sharezync_shared.tokens.keys import KeySource, SecretKeys
+from sharezync_shared.tracing.setup import make_tracing
+from sharezync_shared.tracing.spans import Tracing
 
 EndpointFor = Callable[[str], tuple[str, httpx.AsyncBaseTransport]]
 """The base URL of a service by name, and the transport that reaches it."""
@@ -53,6 +55,7 @@ class Platform:
         draining: Draining | None = None,
         owns_bus: bool = True,
         breakers: Breakers | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`breakers` are those of all calls to other services, also beside `client`."""
         self.name = name
@@ -61,6 +64,7 @@ class Platform:
         self.registry = registry
         self.breakers = breakers or Breakers(registry)
         self.http_metrics = http_metrics
+        self.tracing = tracing or Tracing()
         self._endpoint_for = endpoint_for
         self._transports: list[httpx.AsyncBaseTransport] = []
         self._owns_bus = owns_bus
@@ -101,6 +105,7 @@ class Platform:
         for transport in self._transports:
             await transport.aclose()
         await self.breakers.aclose()
+        await self.tracing.aclose()
 
 
 def service_secret(settings: Settings, name: str) -> str:
@@ -160,4 +165,5 @@ def fleet_platform(settings: Settings, name: str) -> Platform:
         keys=key_source(settings),
         jwks_lifespan_seconds=settings.jwks_lifespan_seconds,
         breakers=breakers,
+        tracing=make_tracing(settings, name),
     )

@@ -35,6 +35,7 @@ from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import StreamLog, StreamPosition
 from sharezync_shared.tokens.keys import KeySource
 from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
+from sharezync_shared.tracing.spans import SpanKind, span
 from sharezync_shared.work import Consumer, UnitsOfWork
 
 _HOUR_SECONDS = 3600
@@ -75,6 +76,7 @@ class ServiceCore:
             platform.bus,
             self._load_frames,
             registry=platform.registry,
+            tracing=platform.tracing,
         )
         # What the last request committed is published before we go, or else by a replica.
         platform.draining.add(f"{name}-outbox", self._flush, after_requests=True)
@@ -168,6 +170,7 @@ class ServiceCore:
             routers=routers,
             health=health,
             metrics=self.platform.http_metrics,
+            tracing=self.platform.tracing,
             max_body_bytes=max_body_bytes,
             realtime=realtime,
             tags=tags,
@@ -243,10 +246,14 @@ class ServiceCore:
                 raise PermanentError(f"{self.name} has no consumer for {envelope.type}")
             event = event_class.decode(envelope)
             try:
-                async with self.work.begin() as unit:
-                    unit.caused_at = envelope.time
-                    if await unit.claim(self.name, envelope.id):
-                        await self._consumers[event_class](unit, event)
+                with (
+                    self.platform.tracing.following(envelope.traceparent, envelope.tracestate),
+                    span(f"process {envelope.type}", SpanKind.CONSUMER, _of_event(envelope)),
+                ):
+                    async with self.work.begin() as unit:
+                        unit.caused_at = envelope.time
+                        if await unit.claim(self.name, envelope.id):
+                            await self._consumers[event_class](unit, event)
             except Exception as error:
                 if is_away(error):
                     raise NotNow(repr(error)) from error
@@ -278,6 +285,15 @@ class ServiceCore:
             now = datetime.now(UTC)
             await _until_none(partial(self.streams.prune, connection, now))
             await _until_none(partial(prune_inbox, connection, self.name, now))
+
+
+def _of_event(envelope: Envelope) -> dict[str, str]:
+    return {
+        "messaging.operation.type": "process",
+        "messaging.operation.name": "process",
+        "messaging.destination.name": envelope.type,
+        "messaging.message.id": str(envelope.id),
+    }
 
 
 async def _until_none(delete_batch: Callable[[], Awaitable[int]]) -> None:

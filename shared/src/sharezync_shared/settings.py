@@ -83,6 +83,18 @@ class Settings(BaseSettings):
     # --- logs ------------------------------------------------------------------------------
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "json"
+    # `package.module:function`, called with each unhandled exception and its line of the log.
+    error_hook: str | None = Field(None, pattern=r"^[\w.]+:\w+$")
+
+    # --- traces ----------------------------------------------------------------------------
+    # Base URL of an OpenTelemetry collector (OTLP over HTTP). Absent: nothing is recorded.
+    otel_exporter_otlp_endpoint: str | None = None
+    # What it wants to see, such as a token: `name=value`, separated by commas.
+    otel_exporter_otlp_headers: SecretStr | None = None
+    # The share of requests and commands that is recorded; each makes some ten spans.
+    traces_ratio: float = Field(0.01, ge=0, le=1)
+    # How many more each gateway records as clients ask for it by the flag `sampled`: anybody can.
+    traces_asked_per_second: float = Field(1, ge=0)
 
     @field_validator("frontend_origin", mode="before")
     @classmethod

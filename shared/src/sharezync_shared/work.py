@@ -13,6 +13,7 @@ broker. An exception rolls everything back and publishes nothing.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -31,6 +32,8 @@ from sharezync_shared.events.outbox import OutboxRow, insert_rows
 from sharezync_shared.events.relay import Relay
 from sharezync_shared.streams.frames import Control, Frame
 from sharezync_shared.streams.log import Entry, StreamLog, StreamPosition, signal_text
+from sharezync_shared.tracing.context import current_trace, current_traceparent
+from sharezync_shared.tracing.spans import SpanKind, TraceSpan, span
 
 log = structlog.get_logger()
 
@@ -112,6 +115,8 @@ class UnitOfWork:
         streams = {entry.stream for entry in entries}
         if not streams <= self._heads.keys():
             await self.lock_streams(*streams)
+        if traceparent := current_traceparent():
+            entries = [replace(entry, traceparent=traceparent) for entry in entries]
         frames = await self._work.log.append(await self.raw(), entries, self.now, heads=self._heads)
         self._heads |= {frame.stream: frame.seq for frame in frames}
         self._frames += frames
@@ -136,7 +141,8 @@ class UnitOfWork:
 
     async def prepare_commit(self) -> list[OutboxRow]:
         """Write what must be published to the outbox, as the last act before the commit."""
-        rows = [OutboxRow.of_fact(event, self.now) for event in self._facts]
+        trace = current_trace.get()
+        rows = [OutboxRow.of_fact(event, self.now, trace=trace) for event in self._facts]
         if self._frames:
             rows.append(OutboxRow.of_frames(self._frames, self.now))
         if rows:
@@ -182,6 +188,12 @@ class UnitsOfWork:
         When the commit itself fails nothing is published. When the connection is lost during the
         commit the outcome is unknown to the caller, and the relay publishes what was committed.
         """
+        with self._span("transaction"):
+            async with self._begin() as unit:
+                yield unit
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncGenerator[UnitOfWork]:
         async with AsyncSession(self.database.engine, expire_on_commit=False) as session:
             unit = UnitOfWork(session, self)
             try:
@@ -203,6 +215,21 @@ class UnitsOfWork:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[UnitOfWork]:
         """Begin a unit that sees one moment of the database and can change nothing."""
+        with self._span("read"):
+            async with self._read() as unit:
+                yield unit
+
+    def _span(self, operation: str) -> TraceSpan:
+        schema = self.database.schema
+        attributes = {
+            "db.system.name": "postgresql",
+            "db.namespace": schema,
+            "db.operation.name": operation,
+        }
+        return span(f"{operation} {schema}", SpanKind.CLIENT, attributes)
+
+    @asynccontextmanager
+    async def _read(self) -> AsyncGenerator[UnitOfWork]:
         async with AsyncSession(self.database.engine, expire_on_commit=False) as session:
             await session.connection(
                 execution_options={

@@ -6,11 +6,11 @@ import pytest
 
 from sharezync_shared.server import encode_text_frame
 from sharezync_shared.streams.frames import time_of
-from sharezync_shared.streams.log import StreamPosition, frame_text, signal_text
+from sharezync_shared.streams.log import Entry, frame_text, signal_text
 
 AT = datetime(2026, 11, 21, 17, 0, 0, 250000, tzinfo=UTC)
 STREAM = "channel:0197f7f1-0000-7000-8000-000000000000"
-FRAME = frame_text("message.created", StreamPosition(STREAM, "abcd1234", 7), AT, b'{"at":"1999"}')
+FRAME = frame_text(Entry(STREAM, "message.created", b'{"at":"1999"}'), "abcd1234", 7, AT)
 
 
 @pytest.mark.parametrize(

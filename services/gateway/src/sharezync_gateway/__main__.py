@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     with explained():
         settings = read_settings(GatewaySettings)
-        configure_logging(settings.log_level, settings.log_format, GATEWAY)
+        configure_logging(
+            settings.log_level, settings.log_format, GATEWAY, error_hook=settings.error_hook
+        )
         if chosen.command == "openapi":
             return asyncio.run(_print_openapi(settings))
         run(_serve(settings))

@@ -131,6 +131,8 @@ def create_app(
         metrics=platform.http_metrics,
         max_body_bytes=None,  # each route has its class
         access_log=settings.access_log,
+        tracing=platform.tracing,
+        for_strangers=True,
     )
     answers = with_public_url(with_tus(requests), settings.public_url)
     http = with_cors(answers, settings.frontend_origin)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry
 from starlette.types import Lifespan
 
@@ -27,8 +28,19 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.sizes import MAX_JSON_BODY_BYTES
 from sharezync_shared.streams.declared import KEY, Realtime
+from sharezync_shared.tracing.spans import Tracing
 
 _INTERNAL: Final = {"internal": "Calls between services. The gateway doesn't route them."}
+
+_NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI's own would follow whatever a stranger asks for, and tell paths and texts of exceptions;
+spans are ours (sharezync_shared/tracing)."""
 
 
 def create_service_app(
@@ -42,6 +54,7 @@ def create_service_app(
     routers: Sequence[APIRouter],
     health: Health,
     metrics: HttpMetrics | None = None,
+    tracing: Tracing | None = None,
     max_body_bytes: int | None = MAX_JSON_BODY_BYTES,
     realtime: Realtime | None = None,
     tags: Mapping[str, str] | None = None,
@@ -59,6 +72,7 @@ def create_service_app(
     Names of route functions are operation ids, and by that the method names of generated clients.
     """
     app = FastAPI(
+        telemetry=_NO_TELEMETRY,
         title=f"ShareZync {name}",
         summary=summary,
         description=description,
@@ -86,6 +100,7 @@ def create_service_app(
         service=name,
         metrics=metrics or HttpMetrics(registry),
         max_body_bytes=max_body_bytes,
+        tracing=tracing,
     )
     app.openapi = lambda: _openapi(app, realtime, fields or {})  # type: ignore[method-assign]  # FastAPI's documented way
     return app

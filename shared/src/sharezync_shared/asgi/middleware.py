@@ -20,12 +20,16 @@ from sharezync_shared.metrics import FAST
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import InternalError, Problem, TooLarge, send_problem
 from sharezync_shared.server import ABORT_EXTENSION
+from sharezync_shared.tracing.context import context_of_headers, current_trace
+from sharezync_shared.tracing.spans import NO_SPAN, SpanKind, TraceSpan, Tracing, span
 
 log = structlog.get_logger()
 
 _WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _PROBES: Final = frozenset({"/health", "/ready"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_NO_ATTRIBUTES: Final[dict[str, str]] = {}
 
 UNMATCHED: Final = "unmatched"
 """What stands for the route of a request that no route takes."""
@@ -102,12 +106,17 @@ class RequestLayer:
         metrics: HttpMetrics,
         max_body_bytes: int | None,
         access_log: bool = False,
+        tracing: Tracing | None = None,
+        for_strangers: bool = False,
     ) -> None:
+        """With `for_strangers`, `tracing` decides whether what clients want recorded is."""
         self.app = app
         self.service = service
         self.metrics = metrics
         self.max_body_bytes = max_body_bytes
         self.access_log = access_log
+        tracing = tracing or Tracing()
+        self._trace_of = tracing.admit if for_strangers else tracing.follow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -115,8 +124,18 @@ class RequestLayer:
             return
         request_id = request_id_of(scope)
         reset = request_id_var.set(request_id)
+        trace_reset = current_trace.set(self._trace_of(context_of_headers(scope["headers"])))
+        try:
+            with span(scope["method"], SpanKind.SERVER, _NO_ATTRIBUTES) as told:
+                await self._measured(scope, receive, _Answer(send, request_id), told)
+        finally:
+            current_trace.reset(trace_reset)
+            request_id_var.reset(reset)
+
+    async def _measured(
+        self, scope: Scope, receive: Receive, answer: "_Answer", told: TraceSpan
+    ) -> None:
         started = time.perf_counter()
-        answer = _Answer(send, request_id)
         try:
             await self._serve(scope, receive, answer)
         finally:
@@ -133,7 +152,8 @@ class RequestLayer:
                     status=answer.status,
                     duration_ms=round(elapsed * 1000, 2),
                 )
-            request_id_var.reset(reset)
+            if told is not NO_SPAN:
+                _describe(told, scope, route, answer.status)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -164,6 +184,19 @@ class RequestLayer:
                 await _hang_up(scope)
             else:
                 await send_problem(answer.send, InternalError())
+
+
+def _describe(told: TraceSpan, scope: Scope, route: str, status: int) -> None:
+    """Without the path: what stands in it may be a name or an invitation."""
+    method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+    told.rename(f"{method} {route}")
+    told.set("http.request.method", method)
+    told.set("http.route", route)
+    told.set("network.protocol.version", scope.get("http_version", "1.1"))
+    if status:
+        told.set("http.response.status_code", status)
+    if status >= 500:
+        told.fail(str(status))
 
 
 class _Answer:

@@ -12,6 +12,7 @@ import msgspec
 from sharezync_shared.calls.operations import Answer, Operation, Request
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.problems import Problem, RetryLater, Unavailable
+from sharezync_shared.tracing.spans import SpanKind, span
 
 _UNAUTHORIZED: Final = 401
 _GENERAL: Final = frozenset({"type", "title", "status", "detail", "code", "request_id"})
@@ -102,6 +103,17 @@ class ServiceClient:
         self, operation: Operation[Request, Answer], request: Request, **path: UUID | int
     ) -> Answer:
         """Make a call; `path` are the parameters of the operation's path."""
+        attributes = {
+            "http.request.method": operation.method,
+            "url.template": operation.path,
+            "service.peer.name": f"sharezync-{self.service}",
+        }
+        with span(f"{operation.method} {operation.path}", SpanKind.CLIENT, attributes):
+            return await self._call(operation, request, path)
+
+    async def _call(
+        self, operation: Operation[Request, Answer], request: Request, path: Mapping[str, Any]
+    ) -> Answer:
         target = operation.target(request, path)
         content = msgspec.json.encode(request) if operation.has_body else b""
         try:

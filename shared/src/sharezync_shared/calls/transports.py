@@ -15,6 +15,7 @@ from sharezync_shared.calls.breaker import Breaker, CircuitOpen
 from sharezync_shared.calls.client import Reply, TransportFailed
 from sharezync_shared.calls.connector import RetryBudget, open_session
 from sharezync_shared.calls.operations import Operation
+from sharezync_shared.tracing.context import context_headers
 
 _PAUSE_SECONDS: Final = 0.1  # a service that restarts is soon back
 _NOTHING_WAS_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout)
@@ -77,7 +78,7 @@ def _timeout(seconds: float) -> aiohttp.ClientTimeout:
 
 
 def _headers(content: bytes, token: str) -> dict[str, str]:
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = {"Authorization": f"Bearer {token}", **context_headers()}
     if content:
         headers["Content-Type"] = "application/json"
     return headers

@@ -21,6 +21,9 @@ class Command:
     kind: Annotated[Parsed, Field(examples=["send_message"], description="Type of the frame")]
     data: Annotated[Any, Field(description="An object, as the frame had it")]
     device_id: DeviceId | None = None
+    traceparent: Annotated[
+        Parsed | None, Field(description="Trace that the command is part of (W3C Trace Context)")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

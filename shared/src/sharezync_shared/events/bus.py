@@ -31,6 +31,8 @@ class Envelope(msgspec.Struct, frozen=True):
     """The fact itself: a JSON object."""
     traceparent: str | None = None
     """W3C trace context of the request that caused it, where there is one."""
+    tracestate: str = ""
+    """What belongs to `traceparent`."""
 
 
 class BusUnavailable(Exception):

@@ -41,6 +41,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         event_id: UUID | None = None,
         time: datetime | None = None,
         traceparent: str | None = None,
+        tracestate: str = "",
     ) -> Envelope:
         """Return the fact ready to publish; without `event_id` it gets a new identity.
 
@@ -54,6 +55,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             time=time or datetime.now(UTC),
             data=msgspec.json.encode(self),
             traceparent=traceparent,
+            tracestate=tracestate,
         )
 
     @classmethod

@@ -6,12 +6,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 import structlog
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from sharezync_shared.events.bus import Bus, BusUnavailable
+from sharezync_shared.events.bus import Bus, BusUnavailable, Envelope
 from sharezync_shared.events.outbox import OutboxRow
 from sharezync_shared.metrics import BatchHistogram, shared_metric
-from sharezync_shared.streams.frames import Frame
+from sharezync_shared.streams.frames import Frame, traceparent_of
+from sharezync_shared.tracing.spans import SpanKind, TraceSpan, Tracing, ending
 
 log = structlog.get_logger()
 
@@ -27,8 +29,16 @@ class PublishOutcome(NamedTuple):
 class EventPublisher:
     """Speaks to the bus for one service's relay, and counts."""
 
-    def __init__(self, bus: Bus, registry: CollectorRegistry, *, service: str) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        registry: CollectorRegistry,
+        *,
+        service: str,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._bus = bus
+        self._tracing = tracing or Tracing()
         labels = ("service",)
         self.pending = shared_metric(
             registry,
@@ -73,8 +83,10 @@ class EventPublisher:
         confirmed: set[UUID] = set()
         faulty: set[UUID] = set()
         started = time.perf_counter()
+        envelopes, spans = self._begin_facts(rows)
         try:
-            await self._bus.publish([row.envelope() for row in rows])
+            with ending(spans):
+                await self._bus.publish(envelopes)
             self._took("facts", started, taken=True)
             confirmed = {row.id for row in rows}
         except BusUnavailable as error:
@@ -103,12 +115,47 @@ class EventPublisher:
         """Send frames; False where the bus did not take them all."""
         started = time.perf_counter()
         try:
-            await self._bus.send_frames(frames)
+            with ending(self._begin_frames(frames)):
+                await self._bus.send_frames(frames)
         except BusUnavailable:
             self._took("frames", started, taken=False)
             return False
         self._took("frames", started, taken=True)
         return True
 
+    def _begin_facts(self, rows: Sequence[OutboxRow]) -> tuple[list[Envelope], list[TraceSpan]]:
+        """Return the facts of these rows, and the spans of their publishing that they lie in."""
+        envelopes = [row.envelope() for row in rows]
+        spans: list[TraceSpan] = []
+        if self._tracing.recorder is not None:
+            for place, envelope in enumerate(envelopes):
+                attributes = _sent(envelope.type) | {"messaging.message.id": str(envelope.id)}
+                begun = self._tracing.start(
+                    envelope.traceparent, f"send {envelope.type}", SpanKind.PRODUCER, attributes
+                )
+                if begun.context is not None:
+                    traceparent = begun.context.traceparent
+                    envelopes[place] = replace(envelope, traceparent=traceparent)
+                    spans.append(begun)
+        return envelopes, spans
+
+    def _begin_frames(self, frames: Sequence[Frame]) -> list[TraceSpan]:
+        if self._tracing.recorder is None:
+            return []
+        return [
+            self._tracing.start(
+                traceparent_of(frame.text), "send frame", SpanKind.PRODUCER, _sent("realtime")
+            )
+            for frame in frames
+        ]
+
     def _took(self, kind: str, started: float, *, taken: bool) -> None:
         self._durations[kind, taken].observe(time.perf_counter() - started)
+
+
+def _sent(destination: str) -> dict[str, str]:
+    return {
+        "messaging.operation.type": "send",
+        "messaging.operation.name": "send",
+        "messaging.destination.name": destination,
+    }

@@ -36,6 +36,7 @@ from sharezync_shared.events.contracts import Event
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import Connection, StreamPosition
+from sharezync_shared.tracing.context import TRACEPARENT, TRACESTATE, TraceContext
 
 FACT: Final = "fact"
 FRAMES: Final = "frames"
@@ -76,17 +77,19 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
 
     @classmethod
-    def of_fact(cls, event: Event, at: datetime, *, traceparent: str | None = None) -> Self:
-        """Return the row of a fact that becomes true at `at`.
+    def of_fact(cls, event: Event, at: datetime, *, trace: TraceContext | None = None) -> Self:
+        """Return the row of a fact that becomes true at `at`, by what `trace` is of.
 
         Raises ValueError for a fact of more than 1 MiB.
         """
-        envelope = event.envelope(time=at, traceparent=traceparent)
+        envelope = event.envelope(time=at)
         if len(envelope.data) > MAX_FACT_BYTES:
             raise ValueError(f"{envelope.type} of {len(envelope.data)} bytes is no fact")
         headers = {"source": envelope.source}
-        if traceparent:
-            headers["traceparent"] = traceparent
+        if trace is not None and trace.traceparent:
+            headers[TRACEPARENT] = trace.traceparent
+            if trace.tracestate:
+                headers[TRACESTATE] = trace.tracestate
         return cls(
             id=envelope.id,
             kind=FACT,
@@ -126,7 +129,8 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
             subject=self.subject,
             time=self.occurred_at,
             data=self.body,
-            traceparent=headers.get("traceparent"),
+            traceparent=headers.get(TRACEPARENT),
+            tracestate=headers.get(TRACESTATE, ""),
         )
 
     def positions(self) -> list[StreamPosition]:

@@ -24,6 +24,7 @@ from sharezync_shared.events.outbox import FACT, OutboxRow, delete_rows
 from sharezync_shared.events.sweep import LoadFrames, Sweep
 from sharezync_shared.outage_log import OutageLog
 from sharezync_shared.streams.frames import Frame
+from sharezync_shared.tracing.spans import Tracing
 
 _BATCH: Final = 200
 _MEASURE_SECONDS: Final = 5.0
@@ -63,6 +64,7 @@ class Relay:
         load_frames: LoadFrames,
         *,
         registry: CollectorRegistry,
+        tracing: Tracing | None = None,
         poll_seconds: float = 1.0,
         settle_seconds: float = 2.0,
         defer_seconds: float = 5.0,
@@ -72,7 +74,7 @@ class Relay:
         self._poll_seconds = poll_seconds
         self._settle_seconds = settle_seconds
         service = table.schema or table.name
-        self._publisher = EventPublisher(bus, registry, service=service)
+        self._publisher = EventPublisher(bus, registry, service=service, tracing=tracing)
         self._sweep = Sweep(
             engine, table, self._publisher, load_frames, batch=_BATCH, defer_seconds=defer_seconds
         )

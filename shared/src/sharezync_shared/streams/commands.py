@@ -30,6 +30,8 @@ from sharezync_shared.problems import (
 )
 from sharezync_shared.streams.declared import SocketCommand
 from sharezync_shared.tokens.dependencies import SERVICES_ONLY, bearer_token
+from sharezync_shared.tracing.context import current_trace, read_context
+from sharezync_shared.tracing.spans import SpanKind, TraceSpan, Tracing, span
 
 log = structlog.get_logger()
 
@@ -121,12 +123,15 @@ class CommandsEndpoint(Generic[Parts]):
         results: list[bytes] = [b""] * len(body.commands)
         parts = self._parts_of(state, body.commands)
         outages: Outages = state.work.database.outages
+        tracing: Tracing = state.core.platform.tracing
 
         async def run_of_one_user(places: Sequence[int]) -> None:
             begun = []
             for place in places:
-                rest = await self._begin(body.commands[place], parts)
-                begun.append((place, asyncio.create_task(_finish(rest, outages))))
+                command = body.commands[place]
+                told = _span_of(command, tracing)  # this task is of one user, and its own
+                rest = await self._begin(command, parts)
+                begun.append((place, asyncio.create_task(_finish(rest, outages, told))))
             for place, task in begun:
                 results[place] = await task
 
@@ -150,8 +155,17 @@ class CommandsEndpoint(Generic[Parts]):
             return error
 
 
+def _span_of(command: Command, tracing: Tracing) -> TraceSpan:
+    """Have this task be part of a command's trace, and return the span of carrying it out."""
+    current_trace.set(tracing.follow(read_context(command.traceparent)))
+    told = span(command.kind, SpanKind.SERVER, {"rpc.method": command.kind})
+    if told.context is not None:
+        current_trace.set(told.context)
+    return told
+
+
 async def _finish(
-    rest: CommandDone | Awaitable[CommandDone] | Exception, outages: Outages
+    rest: CommandDone | Awaitable[CommandDone] | Exception, outages: Outages, told: TraceSpan
 ) -> bytes:
     """Carry a command out and return its result as JSON; never raises."""
     try:
@@ -165,6 +179,9 @@ async def _finish(
         if outage is None:
             log.exception("command_failed", exc_info=error)
         refusal = outage or InternalError()
+        told.fail(refusal.slug)
+    finally:
+        told.end()
     return msgspec.json.encode({"problem": refusal_document(refusal)})
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from sharezync_shared.tracing.context import TRACEPARENT_CHARACTERS
+
 SHARDS: Final = 256
 """How many routing keys the realtime exchange knows. Fixed: publishers and receivers of different
 versions meet on one broker, and both derive the key from the stream's name."""
@@ -57,6 +59,8 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
 
 
 _AT: Final = b'"at":"'
+_TYPE: Final = b'{"type":"'
+_TRACEPARENT: Final = b',"traceparent":"'
 _HEAD_BYTES: Final = 512
 """What comes before the time is shorter."""
 
@@ -77,6 +81,23 @@ def time_of(text: bytes) -> float | None:
         return datetime.fromisoformat(text[start : text.index(b'"', start)].decode()).timestamp()
     except ValueError:
         return None
+
+
+def type_of(text: bytes) -> str:
+    """Return the type of the event of a frame; `text` as in `time_of`."""
+    return text[len(_TYPE) : text.find(b'"', len(_TYPE))].decode()
+
+
+def traceparent_of(text: bytes) -> str | None:
+    """Return the trace context that the event of a frame is marked with; `text` as in `time_of`."""
+    start = text.find(_AT, 0, _HEAD_BYTES) + len(_AT)
+    if start < len(_AT):
+        return None
+    start = text.find(b'"', start) + 1
+    if not text.startswith(_TRACEPARENT, start):
+        return None
+    start += len(_TRACEPARENT)
+    return text[start : start + TRACEPARENT_CHARACTERS].decode("latin-1")
 
 
 def shard_of(stream: str) -> int:

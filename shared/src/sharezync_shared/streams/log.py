@@ -50,6 +50,8 @@ class Entry:
     type: str
     data: bytes
     control: Control | None = None
+    traceparent: str | None = None
+    """The trace of what caused it, well formed."""
 
 
 def stream_tables(metadata: MetaData) -> None:
@@ -73,14 +75,15 @@ def stream_tables(metadata: MetaData) -> None:
     Index("ix_stream_log_at", log.c.at, postgresql_using="brin")
 
 
-def frame_text(entry_type: str, position: StreamPosition, at: datetime, data: bytes) -> bytes:
+def frame_text(entry: Entry, epoch: str, seq: int, at: datetime) -> bytes:
     """Return the finished text frame of an event."""
+    trace = f',"traceparent":"{entry.traceparent}"' if entry.traceparent else ""
     return (
         (
-            f'{{"type":"{entry_type}","stream":"{position.stream}","epoch":"{position.epoch}",'
-            f'"seq":{position.seq},"at":"{_timestamp(at)}","data":'
+            f'{{"type":"{entry.type}","stream":"{entry.stream}","epoch":"{epoch}",'
+            f'"seq":{seq},"at":"{_timestamp(at)}"{trace},"data":'
         ).encode()
-        + data
+        + entry.data
         + b"}"
     )
 
@@ -190,7 +193,7 @@ class StreamLog:
         frames: list[Frame] = []
         for entry in entries:
             seq = last[entry.stream] = last[entry.stream] + 1
-            text = frame_text(entry.type, StreamPosition(entry.stream, epoch, seq), at, entry.data)
+            text = frame_text(entry, epoch, seq, at)
             frames.append(Frame(entry.stream, epoch, seq, text, entry.control))
         return frames
 

@@ -172,6 +172,7 @@ def fact(event_type: str = SENT, *, data: bytes = b'{"a":1}') -> Envelope:
         time=datetime.now(UTC),
         data=data,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        tracestate="vendor=1",
     )
 
 

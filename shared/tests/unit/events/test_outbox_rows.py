@@ -8,6 +8,7 @@ from sharezync_shared.events.outbox import MAX_FACT_BYTES, OutboxRow
 from sharezync_shared.ids import uuid7
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import StreamPosition
+from sharezync_shared.tracing.context import TraceContext
 
 NOW = datetime.now(UTC)
 
@@ -18,11 +19,12 @@ def registered(name: str = "Ada") -> UserRegistered:
 
 def test_a_fact_becomes_a_row_and_an_envelope_again() -> None:
     event = registered()
-    row = OutboxRow.of_fact(event, NOW, traceparent="00-1-2-01")
+    row = OutboxRow.of_fact(event, NOW, trace=TraceContext("00-1-2-01", "a=b"))
     envelope = row.envelope()
     assert UserRegistered.decode(envelope) == event
     assert (envelope.id, envelope.time) == (row.id, NOW)
-    assert (envelope.source, envelope.traceparent) == ("/auth", "00-1-2-01")
+    assert envelope.source == "/auth"
+    assert (envelope.traceparent, envelope.tracestate) == ("00-1-2-01", "a=b")
     assert OutboxRow.of_fact(event, NOW).envelope().traceparent is None
 
 

@@ -23,6 +23,7 @@ from sharezync_shared.ids import UserId
 from sharezync_shared.problems import Invalid, NotFound, Problem
 from sharezync_shared.streams.frames import Control
 from sharezync_shared.streams.log import Entry, StreamPosition
+from sharezync_shared.tracing.context import TraceContext, current_trace
 from sharezync_shared.work import to_json
 
 Row = asyncpg.Record | Mapping[str, Any]
@@ -46,6 +47,12 @@ class MessageDraft:
     client_message_id: str | None = None
     calls: MentionedNames = NOBODY
     refusal: Problem | None = None
+    trace: TraceContext | None = field(default_factory=current_trace.get)
+    """What posts it; in a batch that is not what is current."""
+
+    @property
+    def traceparent(self) -> str | None:
+        return self.trace and self.trace.traceparent
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ class MessageBatch:
         self.repeated: dict[UUID, list[int]] = {}
         """Messages that retries ask for again: who asked, by place in the batch."""
         self._last = dict(heads)
-        self._facts: list[MessageSent] = []
+        self._facts: list[tuple[MessageSent, TraceContext | None]] = []
         self._outcomes: list[PostedMessage | Problem | None] = []
         self._by_key: dict[tuple[UUID, str], PostedMessage] = {}
 
@@ -136,7 +143,7 @@ class MessageBatch:
 
     def facts(self) -> list[OutboxRow]:
         """Return the facts for other services."""
-        return [OutboxRow.of_fact(fact, self.now) for fact in self._facts]
+        return [OutboxRow.of_fact(fact, self.now, trace=trace) for fact, trace in self._facts]
 
     def outcomes(self) -> list[PostedMessage | BaseException]:
         """Return what became of each draft, in order."""
@@ -214,22 +221,21 @@ class MessageBatch:
             AttachmentRow(draft.id, position, **dict(each))
             for position, each in enumerate(draft.attachments)
         ]
-        self.entries.append(Entry(stream, "message.created", body))
+        self.entries.append(Entry(stream, "message.created", body, traceparent=draft.traceparent))
         if row["inbox_seq"] is not None and place not in self.columns.agreeing:
             self.columns.agreeing.add(place)
             self.entries.append(_agreement(draft, row))
         if draft.attachments:
             # Who keeps files must know what holds on to them; plain messages concern no other
             # service, and a fact for each would cost a tenth or more of the throughput.
-            self._facts.append(
-                MessageSent(
-                    message_id=draft.id,
-                    channel_id=draft.channel_id,
-                    author_id=draft.author_id,
-                    seq=seq,
-                    attachments=tuple(each.file_id for each in draft.attachments),
-                )
+            sent = MessageSent(
+                message_id=draft.id,
+                channel_id=draft.channel_id,
+                author_id=draft.author_id,
+                seq=seq,
+                attachments=tuple(each.file_id for each in draft.attachments),
             )
+            self._facts.append((sent, draft.trace))
         return PostedMessage(draft.id, StreamPosition(stream, self.epoch, seq), body, created=True)
 
 
@@ -263,7 +269,8 @@ def _agreement(draft: MessageDraft, row: Row) -> Entry:
         accepted=True,
     )
     control = Control(recheck=[str(draft.author_id)])
-    return Entry(inbox_stream(draft.author_id), "member.updated", to_json(own), control)
+    stream = inbox_stream(draft.author_id)
+    return Entry(stream, "member.updated", to_json(own), control, draft.traceparent)
 
 
 def _json(message: MessageRead) -> bytes:

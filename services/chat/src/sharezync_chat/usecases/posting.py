@@ -14,13 +14,13 @@ Plain statements on asyncpg throughout; see performance.md for why.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import asyncpg
 
-from sharezync_chat.models import channel_stream, inbox_stream
+from sharezync_chat.models import SCHEMA, channel_stream, inbox_stream
 from sharezync_chat.usecases import mentions, posting_rows, reads
 from sharezync_chat.usecases.batch import MessageBatch, MessageDraft, PostedMessage
 from sharezync_chat.usecases.indexing import Indexer
@@ -31,10 +31,18 @@ from sharezync_shared.events.relay import Relay
 from sharezync_shared.sizes import MAX_COMMIT_CHARACTERS
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.streams.log import Connection, StreamLog
+from sharezync_shared.tracing.spans import SpanKind
 
 _WARY_BATCHES: Final = 16
 """Batches that hold the heads from the beginning after somebody else was faster: where several
 processes write to one channel all the time, each lost race is two trips for nothing."""
+
+
+_ATTRIBUTES: Final = {
+    "db.system.name": "postgresql",
+    "db.namespace": SCHEMA,
+    "db.operation.name": "transaction",
+}
 
 
 class _Written(NamedTuple):
@@ -89,7 +97,8 @@ class MessageWriter:
             self._connection = await self._database.connect()
         connection = self._connection
         try:
-            batch, rows, frames = await self._write(connection, drafts)
+            with _spans(drafts):
+                batch, rows, frames = await self._write(connection, drafts)
         except asyncpg.PostgresError:
             raise  # PostgreSQL refused; the connection is none the worse for it
         except BaseException:
@@ -156,6 +165,18 @@ class MessageWriter:
         if not await posting_rows.write(connection, self._streams, batch, frames, rows):
             return None
         return _Written(batch, rows, frames)
+
+
+def _spans(drafts: Sequence[MessageDraft]) -> ExitStack:
+    """Return the spans of the transaction of a batch: one for each traced message in it."""
+    spans = ExitStack()
+    for draft in drafts:
+        if draft.trace is not None and draft.trace.recorder is not None:
+            told = draft.trace.recorder.start(
+                draft.trace, f"transaction {SCHEMA}", SpanKind.CLIENT, _ATTRIBUTES
+            )
+            spans.callback(told.end)
+    return spans
 
 
 def _characters_of(draft: MessageDraft) -> int:

@@ -23,6 +23,11 @@ _ENCODING: Final[Schema] = {
     "default": "binary",
     "description": "How chunks come to the recipient: as binary frames, or as `file_chunk`",
 }
+_TRACEPARENT: Final[Schema] = {
+    "type": "string",
+    "description": "W3C trace context of the request or command that caused it, which a client may "
+    "have sent; on a command, the client's own. A malformed one is ignored",
+}
 _UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
@@ -106,6 +111,7 @@ def _command(
         "properties": {
             "type": {"const": kind},
             "id": _FRAME_ID,
+            "traceparent": _TRACEPARENT,
             **body["properties"],
             **({"window": _WINDOW, "encoding": _ENCODING} if frame.window else {}),
         },
@@ -144,6 +150,8 @@ def _event(event: DeclaredEvent, service: str) -> MessageDoc:
             "data": event.data,
         }
     )
+    if not event.signal:
+        payload["properties"]["traceparent"] = _TRACEPARENT
     document = _document(event.type, event.summary, payload, service)
     return MessageDoc(document=document, stream=event.stream)
 

@@ -29,6 +29,8 @@ from sharezync_shared.calls.breaker import Breakers
 from sharezync_shared.observability import request_id_var
 from sharezync_shared.problems import Problem, Unavailable, send_problem
 from sharezync_shared.server import SLOWEST_BYTES_PER_SECOND, SPLICE, ZERO_COPY
+from sharezync_shared.tracing.context import context_headers
+from sharezync_shared.tracing.spans import SpanKind, span
 
 _START: Final = "http.response.start"
 _UNREAD: Final = frozenset({ZERO_COPY, SPLICE})
@@ -113,6 +115,14 @@ class Proxy:
         returns without finishing it, so that the server closes the connection: nothing else tells
         the client. Raises TooLarge, BadPath for its query, or Unavailable, before anything is sent.
         """
+        attributes = {
+            "http.request.method": incoming.method,
+            "service.peer.name": f"sharezync-{service}",
+        }
+        with span(f"{incoming.method} {service}", SpanKind.CLIENT, attributes):
+            await self._forward(incoming, service, caller)
+
+    async def _forward(self, incoming: IncomingRequest, service: str, caller: str) -> None:
         scope, head, bounds = incoming.scope, incoming.head, incoming.bounds
         extensions = scope.get("extensions", {})
         body = incoming.body(bounds.body_bytes)
@@ -188,4 +198,5 @@ def _with_forwarded(head: RequestHead, origin: ClientOrigin) -> list[tuple[bytes
         (b"x-forwarded-proto", origin.scheme.encode()),
         (b"x-forwarded-host", origin.host),
         (b"x-request-id", (request_id_var.get() or "").encode()),
+        *((name.encode(), value.encode()) for name, value in context_headers().items()),
     ]

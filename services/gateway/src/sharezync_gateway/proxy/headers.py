@@ -19,7 +19,9 @@ _HOP_BY_HOP: Final = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
     b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
 })  # fmt: skip
-_OURS_TO_SAY: Final = frozenset({b"forwarded", b"x-request-id", b"x-real-ip", b"expect"})
+_OURS_TO_SAY: Final = frozenset({
+    b"forwarded", b"x-request-id", b"x-real-ip", b"expect", b"traceparent", b"tracestate",
+})  # fmt: skip
 _OURS_TO_SAY_PREFIXES: Final = (b"x-user-", b"x-auth-", b"x-internal-", b"x-forwarded-")
 _SERVER_WRITES: Final = frozenset({b"date", b"server", b"x-request-id"})
 _NO_BODY: Final = frozenset({204, 304})

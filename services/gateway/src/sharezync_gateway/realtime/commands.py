@@ -7,6 +7,7 @@ one. Alone a command waits for nobody; under load one call carries many.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import Final
 
 import structlog
@@ -19,6 +20,7 @@ from sharezync_shared.contracts.commands import Command, CommandResult, Refusal
 from sharezync_shared.ids import UserId
 from sharezync_shared.problems import RateLimited, Unavailable
 from sharezync_shared.sizes import COMMAND_BYTES, COMMANDS_AT_ONCE, MAX_COMMANDS_BYTES
+from sharezync_shared.tracing.spans import Tracing
 
 log = structlog.get_logger()
 
@@ -58,8 +60,9 @@ class CommandQueue:
     answer, all that waits is answered as unavailable at once.
     """
 
-    def __init__(self, calls: ServiceCalls) -> None:
+    def __init__(self, calls: ServiceCalls, tracing: Tracing | None = None) -> None:
         self._calls = calls
+        self._tracing = tracing or Tracing()
         self._users: OrderedDict[UserId, _OfUser] = OrderedDict()
         """Those who have something waiting; whose turn is next stands first."""
         self._count = 0
@@ -91,7 +94,8 @@ class CommandQueue:
         self._size_bytes += size_bytes
         self._count += 1
         if self._task is None:
-            self._task = asyncio.create_task(self._flush(), name="commands")
+            # In no frame's context: it carries the commands of many.
+            self._task = asyncio.create_task(self._flush(), name="commands", context=Context())
 
     async def aclose(self) -> None:
         """Stop; what is on its way is answered as unavailable."""
@@ -105,7 +109,7 @@ class CommandQueue:
                 batch = self._next_batch()
                 outcomes = [CommandResult(problem=_BUSY)] * len(batch)
                 try:
-                    outcomes = await self._calls.commands([command for command, _, _ in batch])
+                    outcomes = await self._carry([command for command, _, _ in batch])
                 except ServiceUnavailable as error:
                     log.debug("commands_failed", count=len(batch), error=str(error))
                     while self._users:  # behind it each batch would be waited for as long
@@ -116,6 +120,14 @@ class CommandQueue:
                         answer(outcome)
         finally:
             self._task = None
+
+    async def _carry(self, commands: list[Command]) -> list[CommandResult]:
+        """Call chat. Of several traces the call is part of the first; each command says its own."""
+        traceparent = next((each.traceparent for each in commands if each.traceparent), None)
+        if traceparent is None:
+            return await self._calls.commands(commands)
+        with self._tracing.following(traceparent):
+            return await self._calls.commands(commands)
 
     def _next_batch(self) -> list[_Waiting]:
         """Take as many commands as one call may have, at least one; users in turn."""

@@ -13,6 +13,7 @@ from sharezync_gateway.realtime.resuming import Resumer
 from sharezync_gateway.realtime.socket_limits import SocketLimits
 from sharezync_gateway.realtime.stream_membership import StreamMembership
 from sharezync_shared.tokens.verifier import TokenVerifier
+from sharezync_shared.tracing.spans import Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +31,4 @@ class SocketContext:
     commands: CommandQueue
     admission: Admission
     budgets: UserBudgets
+    tracing: Tracing

@@ -36,6 +36,7 @@ from sharezync_shared.problems import Unavailable
 from sharezync_shared.server import WebSocketSettings
 from sharezync_shared.streams.frames import Frame
 from sharezync_shared.tokens.verifier import Revocations, TokenVerifier
+from sharezync_shared.tracing.spans import Tracing
 
 SOCKETS: Final = WebSocketSettings(
     max_message_bytes=MAX_MESSAGE_BYTES,
@@ -70,13 +71,15 @@ class RealtimeEngine:
         handlers: Mapping[str, Handler] | None = None,
         binary_handler: BinaryHandler | None = None,
         chunk_handler: ChunkHandler | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        tracing = tracing or Tracing()
         self._bus = bus
         self._calls = calls
         self._knew_revocations = False
         self._chunk_handler = chunk_handler
         metrics = SocketMetrics(registry)
-        self.hub = Hub(metrics, on_empty=self._forget, on_left=self._has_left)
+        self.hub = Hub(metrics, on_empty=self._forget, on_left=self._has_left, tracing=tracing)
         self._subscriptions = Subscriptions(
             SharingContext(
                 hub=self.hub,
@@ -119,12 +122,13 @@ class RealtimeEngine:
             devices=Devices(
                 calls, str(uuid7()), metrics, on_presence=self._subscriptions.say_presence
             ),
-            commands=CommandQueue(calls),
+            commands=CommandQueue(calls, tracing),
             admission=Admission(limits),
             budgets=UserBudgets(
                 limits.user_share * limits.commands_per_second,
                 limits.user_share * limits.commands_burst,
             ),
+            tracing=tracing,
         )
         opener = ConnectionOpener(context)
         own = OwnHandlers(context, opener).table

@@ -28,6 +28,8 @@ from sharezync_gateway.realtime.protocol import (
 from sharezync_shared.contracts.commands import Command, CommandResult
 from sharezync_shared.ids import DeviceId
 from sharezync_shared.problems import NotFound, RateLimited
+from sharezync_shared.tracing.context import current_trace
+from sharezync_shared.tracing.spans import SpanKind, TraceSpan, span
 
 _REPLAYS_FOR_A_COMMAND: Final = 20
 """Streams that are caught up with for the price of one command: each is a call to a service. After
@@ -50,6 +52,11 @@ is read when it returns.
 """
 BinaryHandler = Callable[[Connection, bytes], Awaitable[None]]
 """Acts on one binary frame, as `Handler`."""
+
+
+def command_span(kind: str) -> TraceSpan:
+    """Return the span of acting on a frame of this type, begun."""
+    return span(kind, SpanKind.SERVER, {"network.protocol.name": "websocket", "rpc.method": kind})
 
 
 class OwnHandlers:
@@ -132,9 +139,20 @@ class OwnHandlers:
         began = time.perf_counter()
         connection.commands_in_flight += 1
         device_id = DeviceId(UUID(connection.device)) if connection.device else None
-        command = Command(connection.identity.user_id, head.type, data, device_id)
+        told = command_span(head.type)
+        trace = told.context or current_trace.get()
+        command = Command(
+            connection.identity.user_id,
+            head.type,
+            data,
+            device_id,
+            trace.traceparent if trace is not None else None,
+        )
 
         def answer(outcome: CommandResult) -> None:
+            if outcome.problem is not None and outcome.problem.status >= 500:
+                told.fail(outcome.problem.code)
+            told.end()
             connection.commands_in_flight -= 1
             status = 200 if outcome.problem is None else outcome.problem.status
             self._context.metrics.answered(head.type, status, began)

@@ -12,7 +12,8 @@ from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.metrics import SocketMetrics
 from sharezync_gateway.realtime.protocol import CloseCode, Cursor, Reset, encode
 from sharezync_shared.server import encode_text_frame
-from sharezync_shared.streams.frames import Control, Frame
+from sharezync_shared.streams.frames import Control, Frame, traceparent_of, type_of
+from sharezync_shared.tracing.spans import SpanKind, TraceSpan, Tracing, ending
 
 _RUN_BYTES: Final = 64 * 1024
 """Frames of one stream that come together are written together, up to about so much."""
@@ -77,6 +78,7 @@ class Hub:
         metrics: SocketMetrics,
         on_empty: Callable[[str], None],
         on_left: Callable[[str, Collection[str]], None],
+        tracing: Tracing | None = None,
     ) -> None:
         """`on_empty` is called with each stream that has no subscriber here any more.
 
@@ -87,6 +89,7 @@ class Hub:
         self.by_stream: dict[str, Subscribers] = {}
         self.connections: set[Connection] = set()
         self._metrics = metrics
+        self._tracing = tracing or Tracing()
         self._on_empty = on_empty
         self._on_left = on_left
 
@@ -156,6 +159,29 @@ class Hub:
 
     def deliver(self, frames: Sequence[Frame]) -> None:
         """Write frames, each stream's in the order given, to everybody who is on it."""
+        if self._tracing.recorder is None:
+            self._deliver(frames)
+            return
+        with ending(self._spans(frames)):
+            self._deliver(frames)
+
+    def _spans(self, frames: Sequence[Frame]) -> list[TraceSpan]:
+        """Return the spans of delivering those frames that are of traces, begun."""
+        spans = []
+        for frame in frames:
+            subscribers = self.by_stream.get(frame.stream)
+            if subscribers is not None and (traceparent := traceparent_of(frame.text)):
+                attributes: dict[str, str | int] = {
+                    "messaging.operation.type": "process",
+                    "messaging.operation.name": "deliver",
+                    "messaging.destination.name": frame.stream.partition(":")[0],
+                    "sharezync.connections": len(subscribers.listeners),
+                }
+                name = f"deliver {type_of(frame.text)}"
+                spans.append(self._tracing.start(traceparent, name, SpanKind.CONSUMER, attributes))
+        return spans
+
+    def _deliver(self, frames: Sequence[Frame]) -> None:
         runs: list[Subscribers] = []
         for frame in frames:
             subscribers = self.by_stream.get(frame.stream)

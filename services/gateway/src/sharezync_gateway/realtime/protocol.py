@@ -13,6 +13,7 @@ import msgspec
 
 from sharezync_shared.problems import Problem
 from sharezync_shared.sizes import MAX_CHUNK_BYTES, MAX_TEXT_FRAME_BYTES
+from sharezync_shared.tracing.context import TRACEPARENT_CHARACTERS, TraceContext, read_context
 
 SUBPROTOCOL: Final = "sharezync.v1"
 VERSION: Final = 1
@@ -90,6 +91,14 @@ class FrameHead(msgspec.Struct):
     id: FrameId = None
     transfer_id: msgspec.Raw = msgspec.Raw(b"null")
     """As it was written; what a frame is about that is read only when that is known."""
+    traceparent: msgspec.Raw = msgspec.Raw(b"null")
+    """As it was written: the trace that the client has it in, if that is well formed."""
+
+    @property
+    def trace(self) -> TraceContext | None:
+        if len(self.traceparent) != TRACEPARENT_CHARACTERS + len('""'):
+            return None
+        return read_context(bytes(self.traceparent)[1:-1].decode("latin-1"))
 
 
 class Authenticate(msgspec.Struct):

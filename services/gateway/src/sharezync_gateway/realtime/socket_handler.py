@@ -16,7 +16,12 @@ from sharezync_gateway.realtime.admission import Slot
 from sharezync_gateway.realtime.budget import BULK_FRAMES, COSTLY_BYTES, Budget
 from sharezync_gateway.realtime.connection import Connection
 from sharezync_gateway.realtime.context import SocketContext
-from sharezync_gateway.realtime.handlers import ANSWERED_LATER, BinaryHandler, Handler
+from sharezync_gateway.realtime.handlers import (
+    ANSWERED_LATER,
+    BinaryHandler,
+    Handler,
+    command_span,
+)
 from sharezync_gateway.realtime.handshake import Handshake, read_handshake, refuse_handshake
 from sharezync_gateway.realtime.metrics import UNKNOWN_TYPE
 from sharezync_gateway.realtime.opening import ClientLeft, ConnectionOpener, SocketRefused
@@ -38,6 +43,8 @@ from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.ids import uuid7
 from sharezync_shared.problems import InternalError, Problem, Unavailable
 from sharezync_shared.server import frame_port
+from sharezync_shared.tracing.context import TraceContext, current_trace
+from sharezync_shared.tracing.spans import NO_SPAN
 
 log = structlog.get_logger()
 
@@ -259,8 +266,12 @@ class SocketHandler:
     ) -> None:
         """Have a frame acted on, refuse it where that is the answer, and count it."""
         status = 200
+        trace = self._context.tracing.admit(head.trace)
         try:
-            await handler(connection, head, text)
+            if trace is None:
+                await handler(connection, head, text)
+            else:
+                await _act_in(trace, handler, connection, head, text)
         except (Problem, BadFrame) as refusal:
             status = 400 if isinstance(refusal, BadFrame) else refusal.status
             if metered or _may(connection, head.id):
@@ -285,6 +296,18 @@ class SocketHandler:
         except (Problem, BadFrame) as refusal:
             if _may(connection, None):
                 connection.refuse(None, refusal)
+
+
+async def _act_in(
+    trace: TraceContext, handler: Handler, connection: Connection, head: FrameHead, text: str
+) -> None:
+    """Act on a frame as part of a trace; what is answered later begins a span of its own."""
+    reset = current_trace.set(trace)
+    try:
+        with NO_SPAN if head.type in ANSWERED_LATER else command_span(head.type):
+            await handler(connection, head, text)
+    finally:
+        current_trace.reset(reset)
 
 
 def _who(connection: Connection) -> dict[str, str]:

@@ -108,12 +108,14 @@ async def test_commands_travel_in_one_call(wire: Wire, calls: ServiceCalls) -> N
             {
                 "user_id": ADA,
                 "device_id": None,
+                "traceparent": None,
                 "kind": "send_message",
                 "data": {"channel_id": CHANNEL, "text": "hi"},
             },
             {
                 "user_id": BOB,
                 "device_id": PHONE,
+                "traceparent": None,
                 "kind": "mark_read",
                 "data": {"channel_id": CHANNEL, "seq": 4},
             },

@@ -124,6 +124,7 @@ async def test_a_command_is_carried_out_for_its_user(wire: Wire, calls: Transfer
                     {
                         "user_id": ADA,
                         "device_id": PHONE,
+                        "traceparent": None,
                         "kind": "transfer_accept",
                         "data": {"transfer_id": "t"},
                     }

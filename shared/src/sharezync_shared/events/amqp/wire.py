@@ -12,9 +12,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from sharezync_shared.events.attempts import Dead
 from sharezync_shared.events.bus import DeadLetter, Envelope
+from sharezync_shared.tracing.context import TRACEPARENT, TRACESTATE
 
 _ATTRIBUTE: Final = "cloudEvents:"
-_TRACEPARENT: Final = "traceparent"
 _ATTEMPT: Final = "x-attempt"
 _REASON: Final = "x-reason"
 _ERROR: Final = "x-error"
@@ -32,7 +32,9 @@ def pack(envelope: Envelope, *, attempt: int = 1) -> Message:
         f"{_ATTRIBUTE}time": envelope.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
     }
     if envelope.traceparent:
-        headers[_TRACEPARENT] = envelope.traceparent
+        headers[TRACEPARENT] = envelope.traceparent
+        if envelope.tracestate:
+            headers[TRACESTATE] = envelope.tracestate
     if attempt > 1:
         headers[_ATTEMPT] = attempt
     return _persistent(envelope.data, headers)
@@ -54,7 +56,7 @@ def unpack(message: AbstractIncomingMessage) -> Envelope:
     time = datetime.fromisoformat(attribute("time"))
     if time.tzinfo is None:
         raise ValueError("the time names no zone")
-    traceparent = headers.get(_TRACEPARENT)
+    traceparent, tracestate = headers.get(TRACEPARENT), headers.get(TRACESTATE)
     return Envelope(
         id=UUID(attribute("id")),
         source=attribute("source"),
@@ -63,6 +65,7 @@ def unpack(message: AbstractIncomingMessage) -> Envelope:
         time=time,
         data=message.body,
         traceparent=traceparent if isinstance(traceparent, str) else None,
+        tracestate=tracestate if isinstance(tracestate, str) else "",
     )
 
 

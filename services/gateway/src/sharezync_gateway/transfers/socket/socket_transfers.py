@@ -172,6 +172,7 @@ class EngineWithTransfers(RealtimeEngine):
             limits=limits,
             bus=platform.bus,
             registry=platform.registry,
+            tracing=platform.tracing,
             verifier=verifier,
             revocations=revocations,
             calls=ServiceCalls(services, chat),
