@@ -38,7 +38,7 @@ export PIP_ROOT_USER_ACTION = ignore
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: check secrets audit sbom images local-images help venv run fleet init test unit api integration blackbox replicas torture rollout drills observe dashboards memory hostile differential mutants k8s lint types format lock bench clean chaos compose-test
+.PHONY: check secrets audit sbom images local-images help venv run fleet init test unit api integration blackbox replicas torture rollout drills observe dashboards memory hostile differential mutants k8s lint types format docs lock bench clean chaos compose-test
 
 ##@ Start here
 
@@ -168,6 +168,15 @@ format: $(READY) ## put the code into shape
 
 ##@ Maintain
 
+docs: ## the documentation as one searchable site, in build/site (links are checked)
+	@test -x build/docs-venv/bin/mkdocs && test build/docs-venv -nt docs/requirements.lock || { \
+	  $(PYTHON) -m venv --clear build/docs-venv && \
+	  build/docs-venv/bin/pip install --quiet --require-hashes -r docs/requirements.lock && \
+	  touch build/docs-venv; }
+	@$(PYTHON) deploy/docs_site.py
+	@NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --quiet -f build/mkdocs.yml
+	@echo "build/site/README.html"
+
 dashboards: $(READY) ## write Grafana's dashboards and the operator's rules from what declares them
 	@$(PY) -m deploy.observability.dashboards
 
@@ -178,6 +187,8 @@ lock: $(READY) ## write all locks after a pyproject.toml changed (ARGS=--upgrade
 	@$(foreach service,$(SERVICES),printf 'services/%s/requirements.lock\n' $(service) && \
 	  $(LOCK) services/$(service)/pyproject.toml --extra tracing --constraints requirements.lock \
 	    -o services/$(service)/requirements.lock &&) true
+	@printf 'docs/requirements.lock\n'
+	@$(LOCK) docs/requirements.in -o docs/requirements.lock
 	@printf 'deploy/build-requirements.lock\n'
 	@$(LOCK) deploy/build-requirements.in --constraints requirements.lock \
 	  -o deploy/build-requirements.lock
