@@ -36,7 +36,10 @@ async def test_reactions_are_counted_and_each_sees_their_own(world: World) -> No
     ]
 
 
-@pytest.mark.parametrize("emoji", ["👍", "👨‍👩‍👧‍👦", "🇦🇹", "☕️", "1️⃣", "👋🏽", ":+1:"])
+NEWER = ("🩷", "🩵", "🫨", "🪿", "🫩", "‼️", "⁉️", "ℹ️", "〰️", "〽️", "↔️", "❤️", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "👁️‍🗨️")
+
+
+@pytest.mark.parametrize("emoji", ["👍", "👨‍👩‍👧‍👦", "🇦🇹", "☕", "1️⃣", "👋🏽", ":+1:", *NEWER])
 async def test_emoji_of_all_kinds_are_taken(world: World, emoji: str) -> None:
     ada = await world.person()
     message = await ada.say(await ada.channel())
@@ -49,6 +52,7 @@ async def test_emoji_of_all_kinds_are_taken(world: World, emoji: str) -> None:
     "emoji",
     [
         *("a", "hello", "12", "<b>", "👍" * 33, ":no such:", "\u200d"),
+        *("👍👎🎉🔥", "👍👎", "─━█", "🇦", "1", "👍a", "\ufe0f"),
         *("\u2800", "\ufffc", "\U0001d159\ufe0f"),
     ],
 )
@@ -58,6 +62,55 @@ async def test_other_text_is_no_emoji(world: World, emoji: str) -> None:
     answer = await ada.http.put(f"/v1/messages/{message['id']}/reactions/{emoji}")
     assert answer.status_code == 422, answer.text
     assert (await ada.get(f"/v1/messages/{message['id']}"))["reactions"] == []
+
+
+@pytest.mark.parametrize(
+    ("emoji", "other"),
+    [
+        ("❤️", "❤"),
+        ("👋", "👋\ufe0f"),
+        ("☕", "☕\ufe0f"),
+        ("❤️", "❤\ufe0e"),
+        ("1️⃣", "1⃣"),
+        ("👁️‍🗨️", "👁‍🗨"),
+    ],
+)
+async def test_an_emoji_is_one_reaction_in_whatever_form_it_comes(
+    world: World, emoji: str, other: str
+) -> None:
+    ada, bob = await world.people("ada", "bob")
+    path = await ada.channel("private", bob)
+    one = f"/v1/messages/{(await ada.say(path))['id']}"
+    await ada.put(f"{one}/reactions/{emoji}", status=204)
+    await bob.put(f"{one}/reactions/{other}", status=204)
+    await bob.put(f"{one}/reactions/{emoji}", status=204)
+    assert (await bob.get(one))["reactions"] == [{"emoji": emoji, "count": 2, "me": True}]
+    await ada.delete(f"{one}/reactions/{other}")
+    assert (await ada.get(one))["reactions"] == [{"emoji": emoji, "count": 1, "me": False}]
+    told = [e for e in await world.events(channel_stream(path)) if "reaction" in e["type"]]
+    assert [(e["data"]["emoji"], e["data"]["count"]) for e in told] == [
+        (emoji, n) for n in (1, 2, 1)
+    ]
+
+
+async def test_reactions_of_the_release_before_are_read_and_taken_back(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    path = await ada.channel("private", bob)
+    message = await ada.say(path)
+    one = f"/v1/messages/{message['id']}"
+    await bob.put(f"{one}/reactions/❤️", status=204)
+    for emoji, who in (("❤", ada), ("❤", bob), ("─━█", ada)):
+        await world.rows(
+            "INSERT INTO chat.reactions VALUES ($1, $2, $3, now())", message["id"], emoji, who.id
+        )
+    assert (await ada.get(one))["reactions"] == [
+        {"emoji": "─━█", "count": 1, "me": True},
+        {"emoji": "❤️", "count": 2, "me": True},
+    ]
+    await bob.delete(f"{one}/reactions/❤")
+    await ada.delete(f"{one}/reactions/❤️")
+    await ada.delete(f"{one}/reactions/─━█")
+    assert (await ada.get(one))["reactions"] == []
 
 
 async def test_a_message_takes_fifty_different_emoji(world: World) -> None:

@@ -19,6 +19,7 @@ from sharezync_chat.schemas import (
     MessageRead,
     UserRead,
 )
+from sharezync_chat.usecases.emoji_forms import bare, shown
 from sharezync_shared.pages import bytes_before
 from sharezync_shared.problems import NotFound
 from sharezync_shared.sizes import MAX_PAGE_BYTES
@@ -38,10 +39,11 @@ _MESSAGES: Final = """
                             ORDER BY a.position)::text
               FROM chat.attachments AS a WHERE a.message_id = m.id) AS attachments,
            (SELECT json_agg(r ORDER BY r.emoji)::text
-              FROM (SELECT emoji, count(*) AS count,
+              FROM (SELECT max(emoji) AS emoji, count(DISTINCT user_id) AS count,
                            coalesce(bool_or(user_id = $VIEWER::uuid), false) AS me
-                      FROM chat.reactions WHERE message_id = m.id GROUP BY emoji) AS r) AS reactions
-""".format(columns=", ".join(f"m.{name}" for name in MessageRow._fields))  # noqa: S608 - text of ours
+                      FROM chat.reactions WHERE message_id = m.id GROUP BY {bare}) AS r)
+               AS reactions
+""".format(bare=bare("emoji"), columns=", ".join(f"m.{name}" for name in MessageRow._fields))  # noqa: S608 - text of ours
 _FROM_MESSAGES: Final = "FROM chat.messages AS m JOIN chat.users AS u ON u.id = m.author_id "
 _FROM_LATEST: Final = f"""
     FROM (
@@ -261,7 +263,10 @@ def _message(row: asyncpg.Record) -> MessageRead:
             **row,
             "author": user(row, "author_id"),
             "attachments": msgspec.json.decode(row["attachments"] or "[]"),
-            "reactions": msgspec.json.decode(row["reactions"] or "[]"),
+            "reactions": [
+                {**each, "emoji": shown(each["emoji"])}
+                for each in msgspec.json.decode(row["reactions"] or "[]")
+            ],
             "deleted": row["deleted_at"] is not None,
         }
     )
