@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sharezync_gateway.addresses import Addresses
 from sharezync_gateway.errors import BadHeaders, BadPath
@@ -105,7 +105,9 @@ class GatewayApp:
             path = normalise(scope["raw_path"])
             method = _method_of(scope, head, path)
             route = scope["route"] = self._routes.find(method, path)
-            scope = {**scope, "method": method}
+            if method != scope["method"]:
+                send = _framed_for(scope["method"], method, send)
+                scope = {**scope, "method": method}
             if route.access is Access.EITHER and path != scope["raw_path"]:
                 # A service that checks a signature sees our spelling and not the client's.
                 raise BadPath("The path must be in its normal form")
@@ -169,3 +171,23 @@ def _method_of(scope: Scope, head: RequestHead, path: bytes) -> str:
             if name == b"x-http-method-override":
                 return value.decode("latin-1").strip().upper()
     return str(scope["method"])
+
+
+def _framed_for(asked: str, method: str, send: Send) -> Send:
+    """Return a `send` for the answer to `method`, where the request on the wire was `asked`.
+
+    An answer to HEAD says how long a body would be that it hasn't; to any other request it must
+    have that (RFC 9110 §9.3.2).
+    """
+    if method != "HEAD" or asked == "HEAD":
+        return send
+
+    async def send_empty(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] != 204:
+            fields = [(n, v) for n, v in message["headers"] if n.lower() != b"content-length"]
+            message = {**message, "headers": [*fields, (b"content-length", b"0")]}
+        elif message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_empty

@@ -90,7 +90,7 @@ class ZyncRequest:
             return {}
         try:
             return msgspec.json.decode(raw, type=Document)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
             raise Malformed("The body must be a JSON object") from error
 
     async def call(

@@ -1,8 +1,9 @@
 """Where somebody is let in to: what has a row in the table of routes, and never inside."""
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from services.gateway.tests.api.proxy.rig import JSON_PATH, Rig
+from services.gateway.tests.api.proxy.rig import JSON_PATH, Rig, answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -103,3 +104,18 @@ async def test_the_method_that_overrides_decides_which_route_it_is(rig: Rig) -> 
     assert refused.status == 405
     elsewhere = await rig.ask("GET", JSON_PATH, "X-HTTP-Method-Override: DELETE")
     assert elsewhere.json()["method"] == "GET"
+
+
+async def test_an_overridden_head_is_answered_as_the_request_on_the_wire_must_be(rig: Rig) -> None:
+    async def gone(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["method"] == "HEAD"
+        await answer(send, b"gone", 404)
+
+    rig.puppet.handler = gone
+    wire = await rig.wire()
+    for status in (404, 404):  # the connection stays in order
+        await wire.send(rig.request("POST", "/v1/uploads/x", "X-HTTP-Method-Override: HEAD"))
+        answered = await wire.answer()
+        assert (answered.status, answered.headers["content-length"]) == (status, "0")
+    await wire.send(rig.request("POST", "/v1/uploads/x/y", "X-HTTP-Method-Override: HEAD"))
+    assert (await wire.answer()).status == 404, "a refusal of the gateway itself"
