@@ -48,6 +48,17 @@ def linked_files(page: Path) -> set[Path]:
     }
 
 
+def dead_links(page: Path) -> list[str]:
+    """Return the links of a page that lead to nothing in the repository, folders included."""
+    return [
+        f"{page}: {link}"
+        for link in _LINK.findall((ROOT / page).read_text())
+        if "://" not in link
+        and not link.startswith("mailto:")
+        and not (ROOT / page.parent / link).exists()
+    ]
+
+
 def navigation(text: str) -> str:
     """Return `mkdocs.yml` with the entries of folders in the place of what stands for them."""
 
@@ -65,6 +76,8 @@ def navigation(text: str) -> str:
 def main() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     found = pages()
+    if dead := [link for page in found for link in dead_links(page)]:
+        raise SystemExit("links that lead nowhere: " + ", ".join(dead))
     for path in {*found, *(file for page in found for file in linked_files(page))}:
         target = PAGES / path
         target.parent.mkdir(parents=True, exist_ok=True)

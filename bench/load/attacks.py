@@ -86,6 +86,26 @@ async def slow_uploads(attack: Attack) -> None:
     )
 
 
+async def cancelled_uploads(attack: Attack) -> None:
+    """64 uploads of four accounts at a time, each cancelled as soon as it may have begun, and sent
+    anew.
+    """
+    fields = ("Content-Type: multipart/form-data; boundary=b", "Content-Length: 5000000")
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+    async def one(head: bytes) -> None:
+        while attack.left > 0:
+            with contextlib.suppress(OSError):
+                async with attack.connection(reads=False) as (_, writer):
+                    await attack.send(writer, head + part + bytes(64 * 1024))
+                    await asyncio.sleep(0.05)
+
+    heads = [
+        attack.head("POST", "/v1/files", *fields, bearer=token) for token in await attack.tokens(4)
+    ]
+    await attack.for_the_time(*(one(head) for head in heads * 16))
+
+
 async def slow_downloads(attack: Attack) -> None:
     """256 downloads of four accounts, of which a kilobyte is read every second."""
 
@@ -212,7 +232,8 @@ ATTACKS: Final[dict[str, Callable[[Attack], Awaitable[None]]]] = SOCKET_ATTACKS 
     each.__name__: each
     for each in (
         trailers, trailer_line, chunk_extensions, tiny_chunks, large_heads, pipelined_gets,
-        pages_never_read, slow_bodies, slow_uploads, slow_downloads, slow_heads,
+        pages_never_read, slow_bodies, slow_uploads, cancelled_uploads,
+        slow_downloads, slow_heads,
         silent_connections, silent_sockets, churn, pongs, pings, fragments, commands, huge_cursors,
         large_messages, searches, upgrades,
     )

@@ -62,7 +62,13 @@ def test_compose_has_a_published_image_for_all_that_it_builds() -> None:
         assert local is not None
         assert f"/sharezync-{local[1]}:" in published[name]["image"]
     (version,) = set(versions().values())
-    assert {each["image"].rpartition(":-")[2] for each in published.values()} == {f"v{version}}}"}
+    tags = {each["image"].rpartition(":-")[2].rstrip("}") for each in published.values()}
+    assert tags == {f"v{version}"}
+    for overlay in (ROOT / "deploy" / "k8s" / "overlays").glob("*/kustomization.yaml"):
+        for image in yaml.safe_load(overlay.read_text()).get("images", ()):
+            assert image.get("newTag", "dev") in {"dev", f"v{version}"}, overlay
+            name = image.get("newName", image["name"])
+            assert re.fullmatch(r"(.*/)?sharezync-\w+", name), (overlay, name)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     # --- where to listen -------------------------------------------------------------------
     host: str = "127.0.0.1"  # loopback unless a container says otherwise
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(8000, ge=0, le=65535)  # 0: any that is free
     metrics_port: int | None = Field(None, ge=0, le=65535)  # absent: no metrics server
     # Apart from `host`: what faces clients is open to them, metrics are for who scrapes them.
     metrics_host: str = "127.0.0.1"
@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(20_000, ge=1)
 
     # --- what a service stands on ----------------------------------------------------------
+    # postgresql://user:password@host/database; absent: the embedded one
     database_url: str | None = None
     # The login that owns the tables, for `migrate` alone: what serves strangers defines nothing.
     # Absent where DATABASE_ROLE is set (`migrate` makes an owner beside it), or both are one.
@@ -49,40 +50,43 @@ class Settings(BaseSettings):
     # A role to take after logging in, for a login that several services share. Absent where each
     # service logs in as its own role.
     database_role: str | None = Field(None, pattern=r"^[a-z_][a-z0-9_]*$")
-    database_pool_size: int = Field(10, ge=1)
+    database_pool_size: int = Field(10, ge=1)  # connections of one process, searches apart
     # Searches and other reads that may take long, and the connections that they have to themselves.
     # Each may keep a core of the database busy; nobody has two. Who asks again meanwhile waits.
     searches_at_once: int = Field(4, ge=1)
-    searches_at_once_per_user: int = Field(1, ge=1)
+    searches_at_once_per_user: int = Field(1, ge=1)  # more of one user get 429
     # After that nobody waits any more, and the core is needed for others.
     search_timeout_seconds: float = Field(5, gt=0)
     amqp_url: str | None = None  # absent: the bus in process
     redis_url: str | None = None  # absent: rate limits are counted in memory
-    data_dir: Path = Path("data")
+    data_dir: Path = Path("data")  # files, and the embedded servers
 
     # --- tokens ----------------------------------------------------------------------------
+    # at least 32 random bytes; required in a fleet, made for one process
     secret_key: SecretStr | None = None
+    # of access tokens: keys that rotate, or one shared secret
     algorithm: Literal["ES256", "HS256"] = "ES256"
     access_token_expire_minutes: int = Field(10, ge=1, le=24 * 60)  # short: revocation is cheap
     # How long a service keeps auth's public keys before it looks again. The same in every process:
     # auth publishes a key for longer than this before it signs with it.
     jwks_lifespan_seconds: float = Field(300, ge=1)
-    jwt_issuer: str = "sharezync"
-    jwt_audience: str = "sharezync"
+    jwt_issuer: str = "sharezync"  # `iss` of tokens
+    jwt_audience: str = "sharezync"  # `aud` of tokens
     service_secret: SecretStr | None = None  # absent: derived from SECRET_KEY
 
     # --- the others ------------------------------------------------------------------------
-    auth_url: str = "http://127.0.0.1:8001"
-    chat_url: str = "http://127.0.0.1:8002"
-    transfer_url: str = "http://127.0.0.1:8003"
-    storage_url: str = "http://127.0.0.1:8004"
+    auth_url: str = "http://127.0.0.1:8001"  # where auth is
+    chat_url: str = "http://127.0.0.1:8002"  # where chat is
+    transfer_url: str = "http://127.0.0.1:8003"  # where transfer is
+    storage_url: str = "http://127.0.0.1:8004"  # where storage is
 
     # --- browsers --------------------------------------------------------------------------
     frontend_origin: Annotated[tuple[str, ...], NoDecode] = ()  # comma-separated; none: no CORS
 
     # --- logs ------------------------------------------------------------------------------
+    # debug, info, warning or error
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["console", "json"] = "json"
+    log_format: Literal["console", "json"] = "json"  # json for machines, console for people
     # `package.module:function`, called with each unhandled exception and its line of the log.
     error_hook: str | None = Field(None, pattern=r"^[\w.]+:\w+$")
 

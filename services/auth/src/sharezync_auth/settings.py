@@ -12,7 +12,7 @@ from sharezync_shared.tokens.credentials import derive_service_secret
 class AuthSettings(Settings):
     """Settings of the auth service; field names in upper case are the variables."""
 
-    port: int = Field(8001, ge=0, le=65535)
+    port: int = Field(8001, ge=0, le=65535)  # 0: any that is free
     # Threads that hash passwords. Each takes 19 MiB and a core for some 40 ms; more threads than
     # cores only make every login slower.
     password_threads: int = Field(2, ge=1, le=64)
@@ -43,7 +43,7 @@ class AuthSettings(Settings):
     # How long after logging in an account may be deleted, or get another e-mail address, without
     # the password. Absent: 300 with COMPAT_ZYNC, whose clients can't send it then, and 0 without.
     recent_login_seconds: float | None = Field(None, ge=0, le=3600)
-    compat_zync: bool = False
+    compat_zync: bool = False  # as at the gateway: docs/zync.md
     # Whom one account may have blocked: more than anybody can name, and a list that other services
     # still read in one go.
     max_blocks: int = Field(1000, ge=1, le=5000)

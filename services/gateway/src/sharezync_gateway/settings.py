@@ -83,7 +83,7 @@ class GatewaySettings(Settings):
     compat_zync: bool = False
 
     # --- pages ------------------------------------------------------------------------------
-    openapi_cache_seconds: float = Field(60, ge=0)
+    openapi_cache_seconds: float = Field(60, ge=0)  # how long documents of services are kept
 
     access_log: bool = True  # one record for each request, without query and tokens
 

@@ -20,7 +20,7 @@ MAX_PART_URL_SECONDS: Final = 15 * 60
 class StorageSettings(Settings):
     """Settings of the storage service; field names in upper case are the variables."""
 
-    port: int = Field(8004, ge=0, le=65535)
+    port: int = Field(8004, ge=0, le=65535)  # 0: any that is free
 
     # --- how much ---------------------------------------------------------------------------
     quota_bytes: int = Field(10 * GIB, ge=0)  # what one user may keep, unfinished uploads included
@@ -41,10 +41,10 @@ class StorageSettings(Settings):
     min_body_bytes_per_second: int = Field(512, ge=0)
 
     # --- where: a bucket, or (without S3_BUCKET_NAME) the folder `files` of DATA_DIR ---------
-    s3_bucket_name: str | None = None
+    s3_bucket_name: str | None = None  # absent: the folder
     aws_access_key_id: SecretStr | None = None  # absent: what the AWS SDK finds, such as a role
-    aws_secret_access_key: SecretStr | None = None
-    aws_default_region: str = "us-east-1"
+    aws_secret_access_key: SecretStr | None = None  # the same
+    aws_default_region: str = "us-east-1"  # of the bucket
     s3_endpoint_url: str | None = None  # absent: AWS itself
     # Where clients reach the same bucket. With it (or on AWS itself) links lead straight there.
     s3_public_endpoint_url: str | None = None

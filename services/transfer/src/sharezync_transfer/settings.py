@@ -19,7 +19,7 @@ MAX_OFFER_BYTES: Final = MAX_REQUEST_BYTES
 class TransferSettings(Settings):
     """Settings of the transfer service; field names in upper case are the variables."""
 
-    port: int = Field(8003, ge=0, le=65535)
+    port: int = Field(8003, ge=0, le=65535)  # 0: any that is free
 
     # All files of one transfer together. What may be kept of it is for storage's quotas to say.
     transfer_max_bytes: int = Field(100 * GIB, ge=0)
