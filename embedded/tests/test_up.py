@@ -55,6 +55,6 @@ def test_two_do_not_share_a_data_folder(
 ) -> None:
     server.start()
     second = OneProcess(folder)
-    with pytest.raises(FleetFailed, match=r"(?s)exit code 1.*another ShareZync serves"):
+    with pytest.raises(FleetFailed, match=r"(?s)exit code 2.*another ShareZync serves"):
         second.start()
     assert get(f"{server.url}/ready")[0] == 200
