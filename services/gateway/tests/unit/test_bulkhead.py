@@ -108,3 +108,12 @@ def test_a_quota_is_exact() -> None:
     assert quota.taken == 4
     assert quota.used_by("a") == 0
     assert quota.reserve("c", 6)
+
+
+def test_nothing_is_taken_and_given_back_as_often_as_one_likes() -> None:
+    quota = Quota(10, 6)
+    assert quota.reserve("a", 0)
+    assert quota.reserve("a", 0)
+    quota.give_back("a", 0)
+    quota.give_back("a", 0)
+    assert quota.taken == 0

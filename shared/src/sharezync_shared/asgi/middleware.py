@@ -165,7 +165,7 @@ class RequestLayer:
             log.debug("client_left", route=route_of(scope))
         except Problem as problem:
             if answer.status:
-                await _break_off(scope, problem)
+                await _break_off(scope, answer, problem)
             else:
                 await send_problem(answer.send, problem)
         except (
@@ -176,12 +176,12 @@ class RequestLayer:
                 return
             if answer.status and isinstance(error.__cause__, Problem):
                 # Starlette wraps what its handlers come too late for.
-                await _break_off(scope, error.__cause__)
+                await _break_off(scope, answer, error.__cause__)
                 return
             self.metrics.unhandled.labels(self.service).inc()
             log.exception("unhandled_exception", route=route_of(scope))
             if answer.status:
-                await _hang_up(scope)
+                await _hang_up(scope, answer)
             else:
                 await send_problem(answer.send, InternalError())
 
@@ -202,13 +202,14 @@ def _describe(told: TraceSpan, scope: Scope, route: str, status: int) -> None:
 class _Answer:
     """What became of an answer, and the ASGI `send` that puts the request id into it."""
 
-    __slots__ = ("_request_id", "_send", "client_left", "status")
+    __slots__ = ("_request_id", "_send", "client_left", "complete", "status")
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self._request_id = request_id
         self.status = 0
         """0 until it has begun."""
+        self.complete = False
         self.client_left = False
 
     @property
@@ -226,18 +227,24 @@ class _Answer:
         except (OSError, asyncio.CancelledError):  # nobody is there, or who waited gave up
             self.client_left = True
             raise
+        if message["type"] != "http.response.start":
+            self.complete = not message.get("more_body", False)
 
 
-async def _break_off(scope: Scope, problem: Problem) -> None:
+async def _break_off(scope: Scope, answer: _Answer, problem: Problem) -> None:
     log.warning("response_interrupted", route=route_of(scope), code=problem.slug)
-    await _hang_up(scope)
+    await _hang_up(scope, answer)
 
 
-async def _hang_up(scope: Scope) -> None:
+async def _hang_up(scope: Scope, answer: _Answer) -> None:
     """Break off half an answer: only a connection that closes shows the client that it is one.
+
+    Behind a whole one it may be another request's by now.
 
     Under a server that has no way to, raise: it closes the connection as well, and logs why twice.
     """
+    if answer.complete:
+        return
     abort = scope.get("extensions", {}).get(ABORT_EXTENSION)
     if abort is None:
         raise RuntimeError("the answer broke off")

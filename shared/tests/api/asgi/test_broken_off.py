@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
+from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -68,6 +69,14 @@ class Things:
                 raise Unavailable if kind == "problem" else RuntimeError("a bug")
 
             return StreamingResponse(pieces())
+
+        @app.get("/whole/{kind}")
+        async def whole(kind: str) -> Response:
+            async def fail() -> None:
+                await asyncio.sleep(0)
+                raise Unavailable if kind == "problem" else RuntimeError("a bug")
+
+            return Response("whole", background=BackgroundTask(fail))
 
         @app.get("/patient")
         async def patient() -> Response:
@@ -152,6 +161,18 @@ async def test_half_an_answer_is_broken_off_and_told_once(
     assert things.unhandled == tracebacks
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert lines.count("unhandled_exception") == tracebacks
+
+
+@pytest.mark.parametrize("kind", ["problem", "bug"])
+async def test_a_fault_behind_a_whole_answer_leaves_the_next_one_alone(kind: str) -> None:
+    things = Things()
+    async with serving(things.app) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        request = f"GET /whole/{kind} HTTP/1.1\r\nHost: things\r\n"
+        writer.write(f"{request}\r\n{request}\r\n{request}Connection: close\r\n\r\n".encode())
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            assert (await reader.read()).count(b"whole") == 3
+        writer.close()
 
 
 @pytest.mark.parametrize("how", ["hangs", "is told", "is told as others tell"])

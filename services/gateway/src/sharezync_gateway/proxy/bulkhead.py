@@ -45,6 +45,8 @@ class Quota:
 
     def give_back(self, caller: str, amount: int = 1) -> None:
         """Give back what was taken."""
+        if not amount:
+            return  # several may have taken nothing
         self._left += amount
         left = self._taken[caller] - amount
         if left:

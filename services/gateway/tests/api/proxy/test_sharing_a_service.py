@@ -99,6 +99,20 @@ async def test_a_body_that_comes_in_pieces_arrives_whole(rig: Rig, framing: str)
     assert rig.puppet.header("expect") == []
 
 
+async def test_empty_bodies_at_a_time_leave_their_connections_open(rig: Rig) -> None:
+    busy = rig.puppet.handler = Busy()
+    wires = [await rig.wire() for _ in range(2)]
+    empty = f"POST {JSON_PATH} HTTP/1.1\r\n{as_user(rig, UserId(uuid7()))}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    for wire in wires:
+        await wire.send(empty)
+    await wait_until(lambda: busy.under_way == len(wires))
+    busy.over.set()
+    for wire in wires:
+        assert (await wire.answer()).status == 200
+        await wire.send(empty)
+        assert (await wire.answer()).status == 200
+
+
 async def test_one_user_cannot_take_all_places(rig: Rig) -> None:
     busy = rig.puppet.handler = Busy()
     greedy = as_user(rig, UserId(uuid7()))
