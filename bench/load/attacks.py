@@ -106,6 +106,23 @@ async def cancelled_uploads(attack: Attack) -> None:
     await attack.for_the_time(*(one(head) for head in heads * 16))
 
 
+async def cancelled_downloads(attack: Attack) -> None:
+    """64 downloads of four accounts at a time, each left after 50 ms, and asked for anew."""
+
+    async def one(head: bytes) -> None:
+        while attack.left > 0:
+            with contextlib.suppress(OSError):
+                async with attack.connection(reads=False) as (_, writer):
+                    await attack.send(writer, head)
+                    await asyncio.sleep(0.05)
+
+    heads = []
+    for token in await attack.tokens(4):
+        path = await attack.stored(4 * 1024 * 1024, token=token)
+        heads += [attack.head("GET", f"{path}/content", bearer=token)] * 16
+    await attack.for_the_time(*map(one, heads))
+
+
 async def slow_downloads(attack: Attack) -> None:
     """256 downloads of four accounts, of which a kilobyte is read every second."""
 
@@ -233,7 +250,7 @@ ATTACKS: Final[dict[str, Callable[[Attack], Awaitable[None]]]] = SOCKET_ATTACKS 
     for each in (
         trailers, trailer_line, chunk_extensions, tiny_chunks, large_heads, pipelined_gets,
         pages_never_read, slow_bodies, slow_uploads, cancelled_uploads,
-        slow_downloads, slow_heads,
+        slow_downloads, cancelled_downloads, slow_heads,
         silent_connections, silent_sockets, churn, pongs, pings, fragments, commands, huge_cursors,
         large_messages, searches, upgrades,
     )

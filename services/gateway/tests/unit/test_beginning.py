@@ -1,10 +1,12 @@
 """Requests that move bytes begin in turn: a burst of one caller's is not in front of others'."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy import allowances
 from sharezync_gateway.proxy.allowances import ProxyMemory, RequestAllowance, ServiceAdmission
 from sharezync_gateway.proxy.asgi import AsgiUpstream
@@ -14,6 +16,21 @@ from sharezync_testkit.serving import plain_asgi
 from sharezync_testkit.waiting import wait_until
 
 BURST = 40
+
+
+class Client:
+    """One who stays, or has left without anybody having told."""
+
+    gone = False
+
+    def has_left(self, *, may_only_read: bool = True) -> bool:
+        return self.gone
+
+    def on_left(self, call: Callable[[], None] | None) -> None:
+        """Nobody will."""
+
+
+CLIENT = Client()
 
 
 class Burst:
@@ -26,9 +43,11 @@ class Burst:
         self._memory = ProxyMemory()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def begin(self, caller: str) -> tuple[RequestAllowance, "asyncio.Task[None]"]:
+    async def begin(
+        self, caller: str, client: Client = CLIENT
+    ) -> tuple[RequestAllowance, "asyncio.Task[None]"]:
         one = RequestAllowance(self._way, self._memory, caller, is_long=True)
-        task = asyncio.create_task(one.enter(end=lambda: None))
+        task = asyncio.create_task(one.enter(lambda: None, client))
         self._tasks.append(task)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -59,6 +78,7 @@ async def test_a_turn_ends_with_the_answer_or_the_request(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(allowances, "_BEGINNING_SECONDS", 30)
+    monkeypatch.setattr(allowances, "_ABANDONED_SECONDS", 0)
     burst = Burst()
     for _ in range(BURST):
         one, task = await burst.begin("a")
@@ -75,4 +95,43 @@ async def test_what_is_slow_to_answer_keeps_no_turn() -> None:
     burst = Burst()
     tasks = [(await burst.begin("a"))[1] for _ in range(BURST // 2)]
     await wait_until(lambda: all(task.done() for task in tasks))
+    await burst.end()
+
+
+async def test_who_has_left_gets_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowances, "_BEGINNING_SECONDS", 30)
+    burst = Burst()
+    began = [one for one, task in [await burst.begin("a") for _ in range(4)] if task.done()]
+    gone = Client()
+    left = [(await burst.begin("a", gone))[1] for _ in range(8)]
+    _, here = await burst.begin("a")
+    assert not any(task.done() for task in [*left, here])
+    gone.gone = True
+    began[0].answered()
+    await asyncio.wait_for(here, 30)
+    assert [type(task.exception()) for task in left] == [ClientGone] * 8
+    await burst.end()
+
+
+async def test_who_leaves_again_and_again_has_no_turn_for_a_while() -> None:
+    burst = Burst()
+    for _ in range(4):
+        one, task = await burst.begin("a")
+        await asyncio.wait_for(task, 30)
+        one.close()
+    _, again = await burst.begin("a")
+    _, innocent = await burst.begin("innocent")
+    assert not again.done()
+    assert innocent.done(), "nobody has those turns"
+    await asyncio.wait_for(again, 30)
+    await burst.end()
+
+
+async def test_who_is_answered_has_the_next_turn_at_once() -> None:
+    burst = Burst()
+    for _ in range(8):
+        one, task = await burst.begin("a")
+        assert task.done()
+        one.answered()
+        one.close()
     await burst.end()

@@ -1,9 +1,11 @@
 """Places at a service: bounded, shared, and nobody's alone."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits, Quota
 from sharezync_shared.problems import Unavailable
 
@@ -96,6 +98,50 @@ async def test_a_place_that_was_given_to_one_who_gave_up_is_given_on() -> None:
     await asyncio.gather(tasks[4], return_exceptions=True)
     await asyncio.gather(tasks[5])
     assert places.under_way == 4
+
+
+class Client:
+    """One who can leave, noticed by the kernel or told by the server."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.calls: list[Callable[[], None] | None] = []
+
+    def has_left(self, *, may_only_read: bool = True) -> bool:
+        return self.gone
+
+    def on_left(self, call: Callable[[], None] | None) -> None:
+        self.calls.append(call)
+
+
+async def test_who_leaves_while_waiting_waits_no_longer() -> None:
+    places, client = bulkhead(), Client()
+    await enter(places, "a", "a")
+    waiting = asyncio.create_task(places.enter("a", client=client))
+    await asyncio.sleep(0.01)
+    (call,) = client.calls
+    assert call is not None
+    call()
+    with pytest.raises(ClientGone):
+        await waiting
+    assert client.calls == [call, None]
+    places.leave("a")
+    assert inside(await enter(places, "a")) == [True]
+
+
+async def test_those_that_have_left_make_room_in_the_queue() -> None:
+    places = bulkhead()
+    await enter(places, "a", "a")
+    clients = [Client() for _ in range(4)]
+    left = [asyncio.create_task(places.enter("a", client=client)) for client in clients]
+    await asyncio.sleep(0.01)
+    for client in clients:
+        client.gone = True
+    here = asyncio.create_task(places.enter("a", client=Client()))
+    await asyncio.sleep(0.01)
+    assert [type(task.exception()) for task in left if task.done()] == [ClientGone] * 4
+    places.leave("a")
+    await here
 
 
 def test_a_quota_is_exact() -> None:

@@ -5,6 +5,7 @@ outside this package imports uvicorn, httptools, or the server's side of websock
 """
 
 from sharezync_shared.server.answer import ABORT_EXTENSION
+from sharezync_shared.server.departures import CLIENT_EXTENSION, PATIENCE_SECONDS
 from sharezync_shared.server.frame_reader import (
     BINARY,
     TEXT,
@@ -33,7 +34,9 @@ from sharezync_shared.server.websocket_protocol import (
 __all__ = [
     "ABORT_EXTENSION",
     "BINARY",
+    "CLIENT_EXTENSION",
     "HIGH_WATER_BYTES",
+    "PATIENCE_SECONDS",
     "SLOWEST_BYTES_PER_SECOND",
     "SPLICE",
     "TEXT",

@@ -1,7 +1,7 @@
 """Answers on their way out: written as uvicorn does, but for what it gets wrong or can't do."""
 
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +9,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from sharezync_shared.problems import CONTENT_TYPE, Problem, problem_body
+from sharezync_shared.server.request_body import IncomingBody
 from sharezync_shared.server.sendfile import ZERO_COPY, send_file
 from sharezync_shared.server.splice import SPLICE, send_spliced
 
@@ -86,12 +87,29 @@ class ResponseSender:
             )
 
 
+class BodyConnection(Protocol):
+    """What a request came on."""
+
+    incoming: IncomingBody | None
+    """Of its body; None where the connection is lost."""
+
+
 async def run_quietly(
-    cycle: RequestResponseCycle, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    connection: BodyConnection,
+    cycle: RequestResponseCycle,
+    app: ASGIApp,
+    scope: Scope,
+    _: Receive,
+    send: Send,
 ) -> None:
-    """Call the application. That a client has left is no error, nor an answer that breaks off."""
+    """Call the application. That a client has left is no error, nor an answer that breaks off.
+
+    Of what came of a body nobody else knows then: where the rest is not read, it goes with that.
+    """
+    if (incoming := connection.incoming) is None:
+        return  # before it could begin
     try:
-        await app(scope, receive, send)
+        await app(scope, cast("Receive", incoming.receive), send)
     except Exception as error:
         if not cycle.disconnected:
             raise

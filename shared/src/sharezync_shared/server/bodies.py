@@ -16,6 +16,8 @@ from sharezync_shared.server.bounds import (
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _FIELD_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
+_LEAST_END_BYTES: Final = len(b"0\r\n\r\n")
+
 Keep = Callable[[bytes], None]
 """Takes a piece of content, which is the taker's own."""
 
@@ -29,6 +31,10 @@ class FramedBody(Protocol):
     @property
     def wanted_bytes(self) -> int:
         """How much to read now: nothing behind the body, where its end is known."""
+        ...
+
+    def missing_bytes(self, unread_bytes: int) -> int:
+        """Return how many bytes must still come at least, when so many have that weren't read."""
         ...
 
     def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:
@@ -51,6 +57,9 @@ class LengthBody:
     @property
     def is_complete(self) -> bool:
         return not self.wanted_bytes
+
+    def missing_bytes(self, unread_bytes: int) -> int:
+        return max(0, self.wanted_bytes - unread_bytes)
 
     def feed(self, data: memoryview, keep: Keep, *, at_most: int) -> memoryview:  # noqa: ARG002 - one step
         piece = bytes(data[: self.wanted_bytes])
@@ -76,6 +85,12 @@ class ChunkedBody:
     @property
     def wanted_bytes(self) -> int:
         return self._remaining + FRAMING_BYTES
+
+    def missing_bytes(self, unread_bytes: int) -> int:
+        if self.is_complete:
+            return 0
+        end_bytes = 1 if self.in_trailers or self._line else _LEAST_END_BYTES
+        return max(0, self._remaining + end_bytes - unread_bytes)
 
     @property
     def in_trailers(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 import httptools
 
-from sharezync_shared.problems import Malformed
+from sharezync_shared.problems import Malformed, Problem
 from sharezync_shared.server.bodies import ChunkedBody, FramedBody, LengthBody
 from sharezync_shared.server.bounds import MAX_FIELDS, MAX_HEAD_BYTES, HeadTooLarge
 
@@ -56,15 +56,22 @@ class HeadReader:
         return bytes(head[: end + len(HEAD_END)]), data[len(data) - behind :]
 
 
-def check_head(head: bytes) -> None:
-    """Refuse what the parser lets pass: other protocols, HTTP/0.9 and 2.0, too many fields.
+def parse_head(parser: httptools.HttpRequestParser, head: bytes) -> None:
+    """Parse a head, but for what the parser lets pass: HTTP/0.9, 2.0 and others, too many fields.
 
-    Raises Malformed and HeadTooLarge.
+    Raises Malformed and HeadTooLarge, and whatever Problem a callback does.
     """
     if not _REQUEST_LINE.match(head):
         raise Malformed("Not a valid HTTP/1.1 or HTTP/1.0 request")
     if head.count(b"\r\n") - 2 > MAX_FIELDS:
         raise HeadTooLarge(f"At most {MAX_FIELDS} header fields are accepted")
+    try:
+        parser.feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as error:
+        cause = error.__context__
+        raise cause if isinstance(cause, Problem) else Malformed(str(error)) from None
 
 
 def body_of(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> FramedBody:
@@ -103,6 +110,13 @@ def path_of(url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
     return path + b"?" + target.query if target.query else path
 
 
-def offers_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Return whether a request asks for a WebSocket, and for nothing else beside it."""
-    return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
+def offers_websocket(method: bytes, headers: list[tuple[bytes, bytes]], body: FramedBody) -> bool:
+    """Return whether a request asks for a WebSocket, and for nothing else beside it.
+
+    Raises Malformed where it is not one that may.
+    """
+    if not any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers):
+        return False
+    if method != b"GET" or not body.is_complete:
+        raise Malformed("A WebSocket handshake must be a GET request without a body")
+    return True

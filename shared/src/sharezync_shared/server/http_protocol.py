@@ -7,6 +7,7 @@ that another reader could take for the body of one (`framing`).
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,8 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from sharezync_shared.addresses import UNKNOWN
-from sharezync_shared.problems import Malformed, Problem
-from sharezync_shared.server.answer import ABORT_EXTENSION, ResponseSender, refusal, run_quietly
+from sharezync_shared.problems import Problem
+from sharezync_shared.server.answer import ResponseSender, refusal, run_quietly
 from sharezync_shared.server.bodies import ChunkedBody, FramedBody, LengthBody
 from sharezync_shared.server.bounds import (
     MAX_HEAD_BYTES,
@@ -27,7 +28,8 @@ from sharezync_shared.server.bounds import (
     MAX_LEFTOVER_BYTES,
     STEPS_A_TURN,
 )
-from sharezync_shared.server.heads import HeadReader, body_of, check_head, offers_websocket, path_of
+from sharezync_shared.server.departures import PATIENCE_SECONDS, Departure, has_left, refuse_gone
+from sharezync_shared.server.heads import HeadReader, body_of, offers_websocket, parse_head, path_of
 from sharezync_shared.server.outgoing import bound_leftovers
 from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody
 from sharezync_shared.server.sendfile import ZERO_COPY_OFFERED
@@ -69,6 +71,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._awaits_reader = False  # the answer is written, and the peer has not taken it
         self._ignored_bytes = 0
         self._max_ignored_bytes = MAX_IGNORED_BYTES
+        self._departure = Departure()
+        self._waits_since = math.inf  # for its turn
+        offered = self._departure.offered(has_left=self.has_left, abort=self._abort)
+        self._extensions = offered | ZERO_COPY_OFFERED | SPLICE_OFFERED
         self._deadline: asyncio.TimerHandle | None = None
         """When a head, the trailers or the body behind an answer must have come."""
 
@@ -93,10 +99,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._set_deadline(None)
         self._unset_keepalive_if_required()
         self._unparsed = b""
-        self._is_lost = True
+        self._is_lost, self.incoming = True, None
         self._outgoing.discard(self)
         self._let_go()
         super().connection_lost(exc)
+        self._departure.tell()
 
     def _let_go(self) -> None:
         # The socket is closed right after this.
@@ -109,7 +116,8 @@ class HttpProtocol(HttpToolsProtocol):
         """How much to read at a time: all that is known to come of a body, else a head."""
         if self._phase is not Phase.BODY:
             return MAX_HEAD_BYTES
-        return min(PIECE_BYTES, self._body.wanted_bytes)
+        is_read = self.incoming is not None and self.incoming.was_asked_for
+        return min(PIECE_BYTES if is_read else MAX_HEAD_BYTES, self._body.wanted_bytes)
 
     @property
     def _address(self) -> str:
@@ -120,6 +128,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._phase is Phase.HEAD and not self._turns.take_now(self.loop):
             # A request begins a task: hundreds at once must not go before everything else.
             self._unparsed += bytes(data)
+            self._waits_since = self.loop.time()
             self.flow.pause_reading()
             self._turns.soon(self.loop, self._take_unparsed, self._address)
             return
@@ -140,6 +149,17 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether a request was read, and its answer is not written."""
         return self._phase in {Phase.BODY, Phase.ANSWER} and not self.cycle.response_complete
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request was read, and its answer has not begun."""
+        return self._phase in {Phase.BODY, Phase.ANSWER} and not self.cycle.response_started
+
+    def has_left(self, *, may_only_read: bool = True) -> bool:
+        """Whether the client has gone before its request came whole, of which nobody reads."""
+        missing = self._body.missing_bytes(len(self._unparsed))
+        is_unread = self.incoming is None or not self.incoming.was_asked_for
+        return (not missing or is_unread) and has_left(self.transport, missing or not may_only_read)
+
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._awaits_reader:
@@ -152,8 +172,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._is_last = True
-            if not self.cycle.response_started:
-                self.cycle.keep_alive = False
+            self.cycle.keep_alive &= self.cycle.response_started
 
     # --- requests on their way in ----------------------------------------------------------------
 
@@ -173,16 +192,17 @@ class HttpProtocol(HttpToolsProtocol):
                 else:
                     break
         except Problem as problem:
-            return self._refuse(problem)
+            return None if self.transport.is_closing() else self._refuse(problem)
         if not self._websocket:
             self._unparsed = bytes(data)
             self.regulate_reading()
         return None
 
-    def _take_unparsed(self) -> None:
+    def _take_unparsed(self) -> bool:
         unparsed, self._unparsed = self._unparsed, b""
         if not self.transport.is_closing():
             self._take(memoryview(unparsed))
+        return self._phase is not Phase.CLOSING and not self.transport.is_closing()
 
     def _take_head(self, data: memoryview) -> memoryview:
         self._unset_keepalive_if_required()
@@ -192,44 +212,31 @@ class HttpProtocol(HttpToolsProtocol):
                 self._set_deadline(self._settings.head_seconds)
             return behind
         self._set_deadline(None)
-        check_head(head)
-        self._parse(head)
+        # A parser for each head: it never sees anything else, so that what it would take an offer
+        # to upgrade for doesn't matter.
+        self.parser = httptools.HttpRequestParser(self)
+        self._behind_bytes = len(behind)
+        parse_head(self.parser, head)
         if self._websocket:
             self._hand_over(behind)
             return behind[:0]
         return behind
 
-    def _parse(self, head: bytes) -> None:
-        # A parser for each head: it never sees anything else, so that what it would take an offer
-        # to upgrade for doesn't matter.
-        self.parser = httptools.HttpRequestParser(self)
-        try:
-            self.parser.feed_data(head)
-        except httptools.HttpParserUpgrade:
-            pass
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            raise cause if isinstance(cause, Problem) else Malformed(str(error)) from None
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._websocket = False
-        extensions: dict[str, dict[object, object]] = {ABORT_EXTENSION: {"abort": self._abort}}
-        self.scope["extensions"] = extensions | ZERO_COPY_OFFERED | SPLICE_OFFERED
-
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
+        self._websocket = False
+        self.scope["extensions"] = self._extensions
         version, method = self.parser.get_http_version(), self.parser.get_method()
         self._body = body_of(method, version, self.headers)
-        self._body_began = False
+        waited = self.loop.time() - self._waits_since > PATIENCE_SECONDS
+        self._body_began, self._waits_since = False, math.inf
+        refuse_gone(self.transport, self._body.missing_bytes(self._behind_bytes) or waited)
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110 §10.1.1
-        elif self.parser.should_upgrade() and offers_websocket(self.headers):
-            if method != b"GET" or not self._body.is_complete:
-                raise Malformed("A WebSocket handshake must be a GET request without a body")
-            self._websocket = True
+        elif self.parser.should_upgrade():
+            self._websocket = offers_websocket(method, self.headers, self._body)
         if not self.url.startswith(b"/"):
             self.url = path_of(self.url, self.headers)
         super().on_headers_complete()
@@ -237,7 +244,6 @@ class HttpProtocol(HttpToolsProtocol):
             return
         # The task of the request asks for these when it begins.
         self.incoming = IncomingBody(self.cycle, self.regulate_reading)
-        self.cycle.receive = self.incoming.receive  # type: ignore[method-assign]
         self._answer = ResponseSender(self.cycle, on_begin=self._answer_begins)
         self.cycle.send = self._answer.send  # type: ignore[method-assign,assignment]  # as above
         self._phase = Phase.BODY
@@ -291,13 +297,14 @@ class HttpProtocol(HttpToolsProtocol):
         is_full = self.incoming is not None and self.incoming.is_full
         if self._unparsed or (is_full and self._phase is Phase.BODY):
             self.flow.pause_reading()
+            self._outgoing.add(self)  # which notices who leaves
         else:
             self.flow.resume_reading()
 
     # --- answers on their way out ----------------------------------------------------------------
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        super()._start_asgi_task(cycle, partial(run_quietly, cycle, app))  # type: ignore[arg-type]  # an application
+        super()._start_asgi_task(cycle, partial(run_quietly, self, cycle, app))  # type: ignore[arg-type]  # an application
 
     def _answer_begins(self) -> None:
         if self._is_lost:
@@ -349,18 +356,16 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer with a problem, unless an answer has begun, and close."""
         cycle = self.cycle
         if self._phase is Phase.BODY:
-            is_answered = cycle.response_started
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.waiting_for_100_continue = False
                 cycle.message_event.set()  # the application need not wait for more
-            if is_answered:
-                self._close_politely(self._settings.refused_seconds)
-                return
+            if cycle.response_started:
+                return self._close_politely(self._settings.refused_seconds)
         self._outgoing.add(self)
         self.transport.write(refusal(problem, to_head=self._head.is_for_head))
         self._ignored_bytes = 0
-        self._close_politely(self._settings.refused_seconds)
+        return self._close_politely(self._settings.refused_seconds)
 
     def _end(self) -> None:
         """Close behind the last answer, which more requests may be on their way to meet."""

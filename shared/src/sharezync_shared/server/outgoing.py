@@ -51,6 +51,15 @@ class WatchedConnection(Protocol):
         """Whether the peer says no more, so that nothing but its reading shows it is there."""
         ...
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request was read whose answer has not begun: other bounds hold until then."""
+        ...
+
+    def has_left(self) -> bool:
+        """Whether the peer has gone before its request came whole, of which nobody reads."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -112,16 +121,17 @@ class OutgoingWatch:
         settings, seen = self._settings, _look_at(connection.transport)
         taken = seen.taken_bytes
         is_half_closed = connection.is_half_closed or seen.is_half_closed
-        if seen.is_gone:
+        pauses = is_half_closed and not connection.is_waiting
+        if seen.is_gone or connection.has_left():
             # Nobody reads any more from who has closed its half, so nothing else would show it.
             reset(connection.transport)
         elif seen.has_all and not connection.is_answering:
             del self._readers[connection]
-        elif reader is None or (seen.has_all and not is_half_closed):
+        elif reader is None or (seen.has_all and not pauses):
             self._readers[connection] = _Reader(taken, now, taken, now, seen.waiting_bytes)
         elif taken == reader.taken_bytes:
             reader.waiting_bytes = seen.waiting_bytes
-            pauses = seen.has_all and is_half_closed
+            pauses = pauses and seen.has_all
             limit = settings.half_closed_pause_seconds if pauses else settings.stall_seconds
             if now - reader.at >= limit:
                 reset(connection.transport)

@@ -81,6 +81,8 @@ class IncomingBody:
         self._pieces: list[bytes] = []
         self.waiting_bytes = 0
         """What has come and was not given out."""
+        self.was_asked_for = False
+        """Whether the application has begun to read."""
 
     @property
     def is_full(self) -> bool:
@@ -100,6 +102,7 @@ class IncomingBody:
     async def receive(self) -> ASGIReceiveEvent:
         """Return the next piece, or `http.disconnect` once there is nothing to come."""
         cycle = self._cycle
+        self.was_asked_for = True
         if cycle.waiting_for_100_continue and not self._is_over:
             cycle.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             cycle.waiting_for_100_continue = False

@@ -16,14 +16,17 @@ from sharezync_shared.addresses import bucket_of
 _LONGEST_PAUSE_SECONDS: Final = 0.05
 """On a machine that is busy with other things a turn may seem to take any time."""
 
+_MOST_IN_VAIN: Final = 4
+"""How many peers that have left are looked at in one pass, at some 50 µs each."""
+
 
 class Turn:
     """A place in the queue, which can be given up."""
 
     __slots__ = ("take",)
 
-    def __init__(self, take: Callable[[], None]) -> None:
-        self.take: Callable[[], None] | None = take
+    def __init__(self, take: Callable[[], bool | None]) -> None:
+        self.take: Callable[[], bool | None] | None = take
 
     def cancel(self) -> None:
         """Do nothing when its time comes."""
@@ -53,8 +56,14 @@ class Turns:
         loop.call_soon(self._next, loop)
         return True
 
-    def soon(self, loop: asyncio.AbstractEventLoop, take: Callable[[], None], address: str) -> Turn:
-        """Call `take` in a later callback, when those have had their turn who come before."""
+    def soon(
+        self, loop: asyncio.AbstractEventLoop, take: Callable[[], bool | None], address: str
+    ) -> Turn:
+        """Call `take` in a later callback, when those have had their turn who come before.
+
+        It returns False where there was next to nothing to do, because the peer has left: the pass
+        is another one's then.
+        """
         turn = Turn(take)
         self._waiting.setdefault(bucket_of(address), deque()).append(turn)
         self.take_now(loop)
@@ -64,20 +73,24 @@ class Turns:
         if not self._waiting:
             self._is_taken = False
             return
-        address = next(iter(self._waiting))
-        turns = self._waiting.pop(address)
-        take = turns.popleft().take
-        if turns:
-            self._waiting[address] = turns
         began = loop.time()
         try:
-            if take is not None:
-                take()
+            for _ in range(_MOST_IN_VAIN):
+                if not self._waiting or self._take_next():
+                    break
         finally:
             if self._pauses:
                 loop.call_soon(self._pause, loop, began)
             else:
                 loop.call_soon(self._next, loop)
+
+    def _take_next(self) -> bool:
+        address = next(iter(self._waiting))
+        turns = self._waiting.pop(address)
+        take = turns.popleft().take
+        if turns:
+            self._waiting[address] = turns
+        return take is not None and take() is not False
 
     def _pause(self, loop: asyncio.AbstractEventLoop, began: float) -> None:
         loop.call_later(min(loop.time() - began, _LONGEST_PAUSE_SECONDS), self._next, loop)

@@ -176,16 +176,17 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
                 )
         self._regulate_reading()
 
-    def _take_turn(self) -> None:
+    def _take_turn(self) -> bool:
         self.next_turn = None
         if self.transport.is_closing():
-            return
+            return False
         if self.budget is not None:
             self.budget.refill(self.loop.time())
         if self.stream.has_more and not self.read_paused:
             self.data_received(b"")
         else:
             self._end_turn()
+        return True
 
     def _regulate_reading(self) -> None:
         """Read while the application waits for messages, and all that was read is parsed."""

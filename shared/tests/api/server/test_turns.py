@@ -77,6 +77,21 @@ async def test_a_turn_that_fails_takes_nobody_else_s() -> None:
     assert told == [error]
 
 
+async def test_who_has_left_takes_nobody_s_turn() -> None:
+    loop, turns, passes = asyncio.get_running_loop(), Turns(), Passes()
+    taken: list[int] = []
+
+    def leave() -> bool:
+        taken.append(passes.count)
+        return False
+
+    for _ in range(40):
+        turns.soon(loop, leave, MANY)
+    await wait_until(lambda: len(taken) == 40)
+    most = max(Counter(taken).values())
+    assert 1 < most < 40, "several in a pass, and not all"
+
+
 async def test_a_hundred_requests_at_once_go_one_by_one_and_others_go_between() -> None:
     echo, passes = Echo(), Passes()
     begun: list[tuple[str, int]] = []

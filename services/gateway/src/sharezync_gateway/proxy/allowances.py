@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits, Quota
+from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits, Quota, WaitingClient
 from sharezync_gateway.proxy.upstream import Upstream
 from sharezync_shared.calls.breaker import Breaker, Call, CircuitOpen
 from sharezync_shared.fair_slots import FairSlot
@@ -18,6 +18,11 @@ MOST_WHOLE_BYTES: Final = 1024 * 1024
 
 _MOST_BEGINNING: Final = 8
 _BEGINNING_SECONDS: Final = 0.1
+_ABANDONED_SECONDS: Final = 2.0
+"""How long a caller has a turn less for a request that ended before its answer: who begins and
+leaves, again and again, costs a service more than who stays."""
+_CUT_SHORT_SECONDS: Final = 1.0
+"""The same for an answer that the client left: who looks for a place in a film does so too."""
 
 
 class ProxyMemory:
@@ -53,8 +58,8 @@ class RequestAllowance:
     """One request's share of a way and of memory. `close` gives all of it back."""
 
     __slots__ = (
-        "_beginning", "_bulkhead", "_call", "_caller", "_held", "_inside", "_memory", "_slot",
-        "_way",
+        "_beginning", "_bulkhead", "_call", "_caller", "_held", "_inside", "_may_be_abandoned",
+        "_memory", "_slot", "_way",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +71,7 @@ class RequestAllowance:
         self._bulkhead = way.long if is_long else way.short
         self._inside = False
         self._beginning: asyncio.TimerHandle | None = None
+        self._may_be_abandoned = False  # it has begun, and there is no answer yet
         self._slot: FairSlot | None = None
         self._call: Call | None = None
         self._held: dict[Quota, int] = {}
@@ -80,8 +86,8 @@ class RequestAllowance:
             return False
         return self._hold(self._memory.answers, size_bytes)
 
-    async def enter(self, end: Callable[[], None]) -> None:
-        """Take a place, and ask the breaker. Raises Unavailable.
+    async def enter(self, end: Callable[[], None], client: WaitingClient) -> None:
+        """Take a place, and ask the breaker. Raises Unavailable, and ClientGone if `client` leaves.
 
         `end` is called where the service turns out not to live, before it has begun to answer. What
         moves bytes waits all the same: a pause of some seconds must not cost an upload. It ends
@@ -93,10 +99,10 @@ class RequestAllowance:
             self._slot = FairSlot(self._caller, end, asyncio.get_running_loop().time())
         try:
             breaker.check()  # first: nobody waits for a place that would be of no use
-            await self._bulkhead.enter(self._caller, self._slot)
+            await self._bulkhead.enter(self._caller, self._slot, client)
             self._inside = True
             if lasts:
-                await self._begin()
+                await self._begin(client)
             self._call = breaker.enter(None if lasts else end)
         except CircuitOpen as error:
             raise Unavailable(
@@ -104,9 +110,10 @@ class RequestAllowance:
                 retry_after_seconds=error.retry_after_seconds,
             ) from None
 
-    async def _begin(self) -> None:
+    async def _begin(self, client: WaitingClient) -> None:
         """Wait for a turn. It ends with the answer, or soon: an upload's answer is its end."""
-        await self._way.beginning.enter(self._caller)
+        await self._way.beginning.enter(self._caller, client=client)
+        self._may_be_abandoned = True
         loop = asyncio.get_running_loop()
         self._beginning = loop.call_later(_BEGINNING_SECONDS, self._begun)
 
@@ -129,6 +136,7 @@ class RequestAllowance:
     def answered(self) -> None:
         """Note that the service has begun to answer."""
         self._begun()
+        self._may_be_abandoned = False
         call, self._call = self._call, None
         if call is not None:
             self._way.breaker.succeeded(call)
@@ -146,12 +154,15 @@ class RequestAllowance:
             self._inside = False
             self._bulkhead.leave(self._caller, self._slot)
 
-    def close(self) -> None:
-        """Give everything back. Called once."""
+    def close(self, *, cut_short: bool = False) -> None:
+        """Give everything back. Called once. `cut_short`: the client has left the answer."""
         call, self._call = self._call, None
         if call is not None:
             self._way.breaker.abandoned(call)
         self.leave()
+        if self._may_be_abandoned or (cut_short and self._slot is not None):
+            seconds = _ABANDONED_SECONDS if self._may_be_abandoned else _CUT_SHORT_SECONDS
+            self._way.beginning.rest(self._caller, seconds)
         for quota, size_bytes in self._held.items():
             quota.give_back(self._caller, size_bytes)
 

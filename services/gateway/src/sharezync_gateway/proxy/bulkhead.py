@@ -6,12 +6,15 @@ Source: Nygard, Release It!, 2nd edition, chapter 5.
 """
 
 import asyncio
-from collections import deque
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
+from sharezync_gateway.errors import ClientGone
 from sharezync_shared.fair_slots import FairSlot, end_one
 from sharezync_shared.problems import Unavailable
+from sharezync_shared.server import PATIENCE_SECONDS
 
 _QUEUE: Final = 4
 """Times its places may wait; more of them would get 503 anyway."""
@@ -65,6 +68,46 @@ class BulkheadLimits:
     """How long a request waits for a place."""
 
 
+class WaitingClient(Protocol):
+    """Whose request waits."""
+
+    def has_left(self, *, may_only_read: bool = True) -> bool:
+        """Whether nobody is there any more who could send the rest of it, or read what it asks for.
+
+        `may_only_read` False: who says no more is taken for gone.
+        """
+        ...
+
+    def on_left(self, call: Callable[[], None] | None) -> None:
+        """Have `call` called when the client leaves; None takes that back."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """One request that waits for a place."""
+
+    number: int
+    caller: str
+    client: WaitingClient | None
+    since: float
+    called: "asyncio.Future[bool]"
+    """Whether there is a place; False where the client has left."""
+
+    def is_over(self) -> bool:
+        """Whether nobody waits any more; asks whether the client is there."""
+        if not self.called.done() and self.client is not None:
+            waited = asyncio.get_running_loop().time() - self.since
+            if self.client.has_left(may_only_read=waited < PATIENCE_SECONDS):
+                self.client_has_left()
+        return self.called.done()
+
+    def client_has_left(self) -> None:
+        if not self.called.done():
+            # No exception: its traceback would keep what came of the body until a collection.
+            self.called.set_result(False)
+
+
 class Bulkhead:
     """Gives out places. Callers are users, or addresses where nobody knows the user yet."""
 
@@ -76,66 +119,115 @@ class Bulkhead:
         self._under_way = Quota(places.total, places.per_caller)
         self._queued = Quota(queue * places.total, queue * places.per_caller)
         self._fewest_first = fewest_first
-        self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
+        self._numbers = itertools.count()
+        # Of each caller in turn: a place that is free looks at each caller once, not at each turn.
+        self._waiting: dict[str, dict[int, _Turn]] = {}
         self._slots: set[FairSlot] = set()
+        self._resting: dict[str, int] = {}
+        """Places that nobody has, and that a caller may not have yet."""
 
     @property
     def under_way(self) -> int:
         """How many places are taken."""
         return self._under_way.taken
 
-    async def enter(self, caller: str, slot: FairSlot | None = None) -> None:
+    async def enter(
+        self, caller: str, slot: FairSlot | None = None, client: WaitingClient | None = None
+    ) -> None:
         """Take a place, which `leave` gives back. With a `slot` it may have to give way.
 
-        Raises Unavailable, after a wait or, where too many wait already, at once.
+        Raises Unavailable, after a wait or, where too many wait already, at once; and ClientGone
+        where the `client` leaves while it waits.
         """
-        if self._waiting or not self._under_way.reserve(caller):
-            await self._wait(caller)
+        if self._waiting or not self._reserve(caller):
+            await self._wait(caller, client)
         if slot is not None:
             self._slots.add(slot)
 
-    async def _wait(self, caller: str) -> None:
+    async def _wait(self, caller: str, client: WaitingClient | None) -> None:
         if not self._queued.reserve(caller):
             raise self._refusal(caller)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (caller, turn)
-        self._waiting.append(entry)
+        called: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._drop_departed(caller)
+        now = asyncio.get_running_loop().time()
+        turn = _Turn(next(self._numbers), caller, client, now, called)
+        self._waiting.setdefault(caller, {})[turn.number] = turn
+        if client is not None:
+            client.on_left(turn.client_has_left)
         self._call()  # those before may be waiting for places of their own
-        if not turn.done() and self._under_way.used_by(caller) < self._places.per_caller:
-            end_one(self._slots, caller, asyncio.get_running_loop().time())
+        if not called.done() and self._under_way.used_by(caller) < self._places.per_caller:
+            end_one(self._slots, caller, now)
         try:
             async with asyncio.timeout(self._places.wait_seconds):
-                await turn
+                if not await called:
+                    raise ClientGone("The client left while its request waited")
         except TimeoutError:
-            if turn.done() and not turn.cancelled():
+            if _was_given(called):
                 return  # called in the last moment
             raise self._refusal(caller) from None
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if _was_given(called):
                 self.leave(caller)
             raise
         finally:
+            if client is not None:
+                client.on_left(None)
             self._queued.give_back(caller)
-            self._waiting.remove(entry)
+            self._forget(turn)
 
     def leave(self, caller: str, slot: FairSlot | None = None) -> None:
         """Give a place back, and the `slot` it was taken with."""
         self._under_way.give_back(caller)
         if slot is not None:
             self._slots.discard(slot)
-        if self._waiting:
-            self._call()
+        self._call()
+
+    def rest(self, caller: str, seconds: float) -> None:
+        """Let a caller have one place less for a while; others may have it."""
+        self._resting[caller] = self._resting.get(caller, 0) + 1
+        asyncio.get_running_loop().call_later(seconds, self._rested, caller)
+
+    def _rested(self, caller: str) -> None:
+        self._resting[caller] -= 1
+        if not self._resting[caller]:
+            del self._resting[caller]
+        self._call()
+
+    def _used_by(self, caller: str) -> int:
+        return self._under_way.used_by(caller) + self._resting.get(caller, 0)
+
+    def _reserve(self, caller: str) -> bool:
+        return self._used_by(caller) < self._places.per_caller and self._under_way.reserve(caller)
 
     def _call(self) -> None:
-        """Give free places to those who wait."""
-        waiting = list(self._waiting)
-        if self._fewest_first:
-            waiting.sort(key=lambda entry: self._under_way.used_by(entry[0]))
-        for caller, turn in waiting:
-            if self._under_way.taken >= self._places.total:
-                break
-            if not turn.done() and self._under_way.reserve(caller):
-                turn.set_result(None)
+        """Give free places to those who wait and are there."""
+        while self._under_way.taken < self._places.total:
+            turns = [next(iter(each.values())) for each in self._waiting.values()]
+            may = [turn for turn in turns if self._used_by(turn.caller) < self._places.per_caller]
+            if not may:
+                return
+            turn = min(may, key=self._order)
+            self._forget(turn)
+            if not turn.is_over() and self._reserve(turn.caller):
+                turn.called.set_result(True)
+
+    def _drop_departed(self, caller: str) -> None:
+        """Let go of those that have left of a caller's, the oldest first, until one has not."""
+        for turn in list(itertools.islice(self._waiting.get(caller, {}).values(), 4)):
+            if not turn.is_over():
+                return
+            self._forget(turn)
+
+    def _order(self, turn: _Turn) -> tuple[int, int]:
+        return self._used_by(turn.caller) if self._fewest_first else 0, turn.number
+
+    def _forget(self, turn: _Turn) -> None:
+        """Take a turn out of those that wait. Safe to repeat."""
+        turns = self._waiting.get(turn.caller, {})
+        if turn.number in turns:
+            del turns[turn.number]
+            if not turns:
+                del self._waiting[turn.caller]
 
     def _refusal(self, caller: str) -> Unavailable:
         # Not 429, though it may be the caller's own doing: to clients of tus a 4xx is the end.
@@ -143,3 +235,7 @@ class Bulkhead:
             most = self._places.per_caller
             return Unavailable(f"At most {most} concurrent requests are allowed for each user")
         return Unavailable("The server is overloaded")
+
+
+def _was_given(called: "asyncio.Future[bool]") -> bool:
+    return called.done() and not called.cancelled() and called.result()

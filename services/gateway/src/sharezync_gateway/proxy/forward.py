@@ -21,7 +21,7 @@ from sharezync_gateway.proxy.allowances import (
     ServiceAdmission,
 )
 from sharezync_gateway.proxy.body import RequestBody
-from sharezync_gateway.proxy.bulkhead import BulkheadLimits
+from sharezync_gateway.proxy.bulkhead import BulkheadLimits, WaitingClient
 from sharezync_gateway.proxy.headers import RequestHead, clean_query, clean_response, counts_in_part
 from sharezync_gateway.proxy.incoming import IncomingRequest
 from sharezync_gateway.proxy.upstream import ClientOrigin, Request, Upstream
@@ -154,7 +154,10 @@ class Proxy:
                 or body.complete
                 or await body.gather(bounds.whole_within_seconds, allowance.buffer_body)
             ):
-                await self._carry(request, answer, allowance, self._ways[service].upstream)
+                upstream = self._ways[service].upstream
+                await self._carry(request, answer, allowance, upstream, incoming)
+        except ClientGone:
+            body.gone = True  # while it waited
         except Unavailable as problem:
             failure = problem
             if isinstance(problem, Unreachable):
@@ -163,7 +166,7 @@ class Proxy:
             failure = problem
             allowance.failed(problem.__cause__ or problem)
         finally:
-            allowance.close()
+            allowance.close(cut_short=answer.started and not answer.complete)
         failure = body.failure or failure
         if isinstance(failure, ClientTooSlow) and counts_in_part(head.kept):
             failure = UploadInterrupted(failure.detail)
@@ -178,10 +181,11 @@ class Proxy:
         answer: ResponseWriter,
         allowance: RequestAllowance,
         upstream: Upstream,
+        client: WaitingClient,
     ) -> None:
         try:
             async with asyncio.timeout(None) as waiting:
-                await allowance.enter(end=partial(waiting.reschedule, 0.0))
+                await allowance.enter(partial(waiting.reschedule, 0.0), client)
                 await upstream.forward(request, answer)
         except TimeoutError:
             if allowance.gave_way:

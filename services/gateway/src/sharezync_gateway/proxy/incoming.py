@@ -1,5 +1,6 @@
 """A request of a client whose route is known, and that was let in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
@@ -7,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from sharezync_gateway.proxy.body import RequestBody
 from sharezync_gateway.proxy.headers import RequestHead
 from sharezync_gateway.proxy.upstream import ClientOrigin
-from sharezync_shared.server import ABORT_EXTENSION
+from sharezync_shared.server import ABORT_EXTENSION, CLIENT_EXTENSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,17 @@ class IncomingRequest:
             idle_seconds=self.bounds.client_idle_seconds,
             expects_continue=self.head.expects_continue,
         )
+
+    def has_left(self, *, may_only_read: bool = True) -> bool:
+        """Whether the client has gone while its request waits, if the server can say so."""
+        client = self.scope.get("extensions", {}).get(CLIENT_EXTENSION)
+        return client is not None and client["has_left"](may_only_read=may_only_read)
+
+    def on_left(self, call: Callable[[], None] | None) -> None:
+        """Have `call` called when the connection ends; None takes that back."""
+        client = self.scope.get("extensions", {}).get(CLIENT_EXTENSION)
+        if client is not None:
+            client["on_left"](call)
 
     def hang_up(self) -> None:
         """Drop the connection, where the server lets us: only that shows that nothing is whole."""

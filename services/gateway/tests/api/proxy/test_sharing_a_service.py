@@ -102,7 +102,8 @@ async def test_a_body_that_comes_in_pieces_arrives_whole(rig: Rig, framing: str)
 async def test_empty_bodies_at_a_time_leave_their_connections_open(rig: Rig) -> None:
     busy = rig.puppet.handler = Busy()
     wires = [await rig.wire() for _ in range(2)]
-    empty = f"POST {JSON_PATH} HTTP/1.1\r\n{as_user(rig, UserId(uuid7()))}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    head = f"POST {JSON_PATH} HTTP/1.1\r\n{as_user(rig, UserId(uuid7()))}"
+    empty = f"{head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     for wire in wires:
         await wire.send(empty)
     await wait_until(lambda: busy.under_way == len(wires))
