@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,9 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from deploy.tests.fleet import ROOT, WITH_DATABASE
-from sharezync_shared.db.database import plain_dsn, user_of
+from sharezync_shared.db.database import Database, plain_dsn, user_of
 from sharezync_shared.db.migrations import Migrations
 
 ROLES = [role for service in WITH_DATABASE for role in (service, f"{service}_owner")]
@@ -62,6 +65,18 @@ async def admin(fresh_database_url: str) -> AsyncGenerator[asyncpg.Connection]:
         await connection.close()
 
 
+NEXT = "chat_next"
+
+
+@pytest.fixture
+async def next_login(admin: asyncpg.Connection) -> AsyncGenerator[str]:
+    """A second login for chat, as docs/operations/rotate-secrets.md makes it."""
+    await admin.execute(f"CREATE ROLE {NEXT} LOGIN PASSWORD 'new' NOINHERIT IN ROLE chat")
+    yield NEXT
+    await admin.execute(f"DROP OWNED BY {NEXT}")
+    await admin.execute(f"DROP ROLE {NEXT}")
+
+
 def _as(url: str, user: str) -> str:
     return url.replace(f"//{user_of(url)}", f"//{user}", 1)
 
@@ -92,3 +107,39 @@ async def test_each_service_migrates_as_one_role_and_works_as_another(
                         await connection.execute(f"SELECT FROM {other}.outbox")
         finally:
             await connection.close()
+
+
+async def test_a_second_login_takes_over_while_the_first_is_still_at_work(
+    admin: asyncpg.Connection, fresh_database_url: str, next_login: str
+) -> None:
+    url = _as(fresh_database_url, next_login)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": url,
+        "DATABASE_ROLE": "chat",
+        "MIGRATE_DATABASE_URL": _as(fresh_database_url, "chat_owner"),
+    }
+    migrated = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "sharezync_chat", "migrate"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert migrated.returncode == 0, migrated.stderr
+
+    first = await asyncpg.connect(plain_dsn(_as(fresh_database_url, "chat")))
+    database = Database(url, "chat", role="chat")
+    try:
+        await admin.execute("ALTER ROLE chat NOLOGIN")
+        await first.execute("DELETE FROM chat.outbox")  # who is connected goes on
+        async with database.engine.begin() as second:
+            await second.execute(text("DELETE FROM chat.outbox"))
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                await second.execute(text("SELECT FROM auth.outbox"))
+        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+            await asyncpg.connect(plain_dsn(_as(fresh_database_url, "chat")))
+    finally:
+        await first.close()
+        await database.aclose()

@@ -86,7 +86,8 @@ class ServiceCommand(Generic[OwnSettings]):
     async def _migrate(self, settings: OwnSettings) -> None:
         url = settings.require_database_url()
         if settings.migrate_database_url:
-            await self.migrations.upgrade(settings.migrate_database_url, service=user_of(url))
+            service = settings.database_role or user_of(url)
+            await self.migrations.upgrade(settings.migrate_database_url, service=service)
         else:
             await self.migrations.upgrade(url, role=settings.database_role)
 

@@ -212,7 +212,8 @@ def _migrate_by_settings(metadata: MetaData) -> None:
     url = settings.require_database_url()
     roles = Roles.for_service(settings.database_role, None)
     if settings.migrate_database_url:
-        url, roles = settings.migrate_database_url, Roles.for_service(None, user_of(url))
+        roles = Roles.for_service(None, settings.database_role or user_of(url))
+        url = settings.migrate_database_url
     asyncio.run(_migrate_at(url, metadata, roles))
 
 
