@@ -210,3 +210,17 @@ async def test_who_logged_in_a_moment_ago_gave_the_password_then_where_that_is_s
     assert (await delete(ada, WRONG)).status_code == 403
     assert (await ada.http.patch("/v1/users/me", json=other)).status_code == 200
     assert (await delete(ada, None)).status_code == 204
+
+
+async def test_neither_a_refreshed_token_nor_another_login_is_a_recent_one(
+    auth: Auth, ada: Account
+) -> None:
+    auth.app.state.context.throttle._recent_login_seconds = 300
+    tokens = await ada.log_in()
+    auth.let_pass(timedelta(seconds=301))
+    refreshed = (await ada.refresh(tokens["refresh_token"])).json()
+    await ada.log_in()  # somewhere else, just now
+    ada.http.headers["Authorization"] = f"Bearer {refreshed['access_token']}"
+    assert (await delete(ada, None)).status_code == 422
+    other = {"email": f"other-{ada.username}@example.com"}
+    assert (await ada.http.patch("/v1/users/me", json=other)).status_code == 422
