@@ -21,7 +21,7 @@ from sharezync_chat.api.documentation import FIELDS, TAGS
 from sharezync_chat.consumers import CONSUMERS
 from sharezync_chat.models import SCHEMA, metadata
 from sharezync_chat.settings import ChatSettings
-from sharezync_chat.usecases import indexing, purge
+from sharezync_chat.usecases import emoji_forms, indexing, purge
 from sharezync_chat.usecases.events import EVENTS
 from sharezync_chat.usecases.indexing import Indexer
 from sharezync_chat.usecases.memberships import streams_of_user
@@ -68,6 +68,7 @@ def create_app(settings: ChatSettings, platform: Platform | None = None) -> Fast
         consumers=CONSUMERS,
         resources=[
             posting.running,
+            emoji_forms.loaded,
             lambda: aclosing(indexer),
             lambda: core.periodic(indexer.catch_up, "indexing", indexing.LOOK_EVERY_SECONDS),
             lambda: core.periodic(

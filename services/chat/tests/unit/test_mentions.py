@@ -1,5 +1,8 @@
 """Whom a text calls."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +58,21 @@ def test_names_after_an_at_sign_are_called(text: str, keys: tuple[str, ...]) -> 
 )
 def test_what_goes_on_behind_a_name_may_be_no_part_of_it(text: str, keys: tuple[str, ...]) -> None:
     assert calls_in(text) == MentionedNames((keys,))
+
+
+def _documented() -> list[tuple[str, str]]:
+    page = (Path(__file__).parents[4] / "docs" / "mentions-and-reactions.md").read_text()
+    table = page.partition("<!-- mentions -->")[2].partition("<!-- end of mentions -->")[0]
+    rows = re.findall(r"^\| `(.+)` \| (.+) \|$", table, re.MULTILINE)
+    return [(text, called) for text, called in rows]
+
+
+def test_the_page_for_frontends_tells_what_is_read() -> None:
+    rows = _documented()
+    assert len(rows) > 10
+    for text, told in rows:
+        called = "; ".join(", ".join(keys) for keys in calls_in(text).calls)
+        assert (called or "nobody") == told, text
 
 
 def test_everyone_is_called_by_the_channel() -> None:

@@ -1,8 +1,11 @@
-"""Emoji as Unicode lists them (UTS #51, by the library `emoji`), each in one form. Pure.
+"""Emoji as Unicode lists them (UTS #51, by the library `emoji`), each in one form.
 
 Python's own tables are those of its release: what is newer isn't known to them.
 """
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Final
 
@@ -11,6 +14,13 @@ import emoji
 SELECTORS: Final = "\ufe0e\ufe0f"
 """Which tell how the character before them is drawn: as a letter, or as a picture. Keyboards leave
 them out or add them, and what is meant is the same."""
+
+
+@asynccontextmanager
+async def loaded() -> AsyncGenerator[None]:
+    """Read the list before the first reaction, for which everybody would wait."""
+    await asyncio.to_thread(_forms)
+    yield
 
 
 def normal_form(text: str) -> str | None:
