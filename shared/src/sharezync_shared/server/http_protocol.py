@@ -157,8 +157,8 @@ class HttpProtocol(HttpToolsProtocol):
     def has_left(self, *, may_only_read: bool = True) -> bool:
         """Whether the client has gone before its request came whole, of which nobody reads."""
         missing = self._body.missing_bytes(len(self._unparsed))
-        is_unread = self.incoming is None or not self.incoming.was_asked_for
-        return (not missing or is_unread) and has_left(self.transport, missing or not may_only_read)
+        may = self.is_waiting and not (missing and self.incoming and self.incoming.was_asked_for)
+        return may and has_left(self.transport, missing or not may_only_read)
 
     def resume_writing(self) -> None:
         super().resume_writing()
