@@ -12,6 +12,7 @@ from sharezync_gateway.proxy.allowances import ProxyMemory, RequestAllowance, Se
 from sharezync_gateway.proxy.asgi import AsgiUpstream
 from sharezync_gateway.proxy.bulkhead import BulkheadLimits
 from sharezync_shared.calls.breaker import Breakers
+from sharezync_shared.server import PATIENCE_SECONDS
 from sharezync_testkit.serving import plain_asgi
 from sharezync_testkit.waiting import wait_until
 
@@ -23,7 +24,7 @@ class Client:
 
     gone = False
 
-    def has_left(self, *, may_only_read: bool = True) -> bool:
+    def has_left(self) -> bool:
         return self.gone
 
     def on_left(self, call: Callable[[], None] | None) -> None:
@@ -36,8 +37,8 @@ CLIENT = Client()
 class Burst:
     """A service, and what callers want of it."""
 
-    def __init__(self) -> None:
-        limits = BulkheadLimits(total=2 * BURST, per_caller=BURST, wait_seconds=30)
+    def __init__(self, wait_seconds: float = 30) -> None:
+        limits = BulkheadLimits(total=2 * BURST, per_caller=BURST, wait_seconds=wait_seconds)
         breaker = Breakers(CollectorRegistry(), None).for_service("storage")
         self._way = ServiceAdmission(AsgiUpstream(plain_asgi()), limits, breaker)
         self._memory = ProxyMemory()
@@ -106,6 +107,7 @@ async def test_who_has_left_gets_no_turn(monkeypatch: pytest.MonkeyPatch) -> Non
     left = [(await burst.begin("a", gone))[1] for _ in range(8)]
     _, here = await burst.begin("a")
     assert not any(task.done() for task in [*left, here])
+    await asyncio.sleep(2 * PATIENCE_SECONDS)
     gone.gone = True
     began[0].answered()
     await asyncio.wait_for(here, 30)
@@ -134,4 +136,16 @@ async def test_who_is_answered_has_the_next_turn_at_once() -> None:
         assert task.done()
         one.answered()
         one.close()
+    await burst.end()
+
+
+async def test_who_left_four_is_delayed_with_the_others_and_not_refused() -> None:
+    burst = Burst(wait_seconds=0.1)
+    for _ in range(8):
+        one, _ = await burst.begin("a")
+        one.close()
+    others = [await burst.begin("a") for _ in range(8)]
+    for one, task in others:
+        await asyncio.wait_for(task, 30)
+        one.answered()
     await burst.end()

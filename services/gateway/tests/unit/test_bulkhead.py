@@ -8,6 +8,7 @@ import pytest
 from sharezync_gateway.errors import ClientGone
 from sharezync_gateway.proxy.bulkhead import Bulkhead, BulkheadLimits, Quota
 from sharezync_shared.problems import Unavailable
+from sharezync_shared.server import PATIENCE_SECONDS
 
 
 def bulkhead(wait_seconds: float = 30) -> Bulkhead:
@@ -107,7 +108,7 @@ class Client:
         self.gone = False
         self.calls: list[Callable[[], None] | None] = []
 
-    def has_left(self, *, may_only_read: bool = True) -> bool:
+    def has_left(self) -> bool:
         return self.gone
 
     def on_left(self, call: Callable[[], None] | None) -> None:
@@ -134,7 +135,7 @@ async def test_those_that_have_left_make_room_in_the_queue() -> None:
     await enter(places, "a", "a")
     clients = [Client() for _ in range(4)]
     left = [asyncio.create_task(places.enter("a", client=client)) for client in clients]
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(2 * PATIENCE_SECONDS)
     for client in clients:
         client.gone = True
     here = asyncio.create_task(places.enter("a", client=Client()))

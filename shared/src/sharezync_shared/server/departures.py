@@ -3,9 +3,11 @@
 Our own ASGI extension `sharezync.client`. While an application lets a request wait, nobody reads
 its body, so nothing tells that who sent it has gone: what came lies in front of the connection's
 end. `scope["extensions"][CLIENT_EXTENSION]` has two functions: `has_left()` asks the kernel, and
-`on_left(call)` has `call` called once when the connection has ended; None takes that back. Who has
-sent all and ended their direction may still read; `has_left(may_only_read=False)` takes them for
-gone: where a request had to wait for longer than `PATIENCE_SECONDS`, they practically always are.
+`on_left(call)` has `call` called once when the connection has ended; None takes that back.
+
+It should be asked only of a request that has waited for longer than `PATIENCE_SECONDS`: what came
+of a body that breaks off is worth keeping (tus). Who has sent all and ended their direction may
+still read, and hasn't left.
 """
 
 import asyncio
@@ -22,7 +24,7 @@ from sharezync_shared.problems import Malformed
 from sharezync_shared.server.answer import ABORT_EXTENSION
 
 CLIENT_EXTENSION: Final = "sharezync.client"
-PATIENCE_SECONDS: Final = 0.1
+PATIENCE_SECONDS: Final = 0.03
 
 _STATE: Final = 0  # in struct tcp_info (linux/tcp.h)
 _TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # states (linux/tcp_states.h): reset by the peer; half closed
@@ -38,7 +40,7 @@ class Departure:
         self._call: Callable[[], None] | None = None
 
     def offered(
-        self, *, has_left: Callable[..., bool], abort: Callable[[], None]
+        self, *, has_left: Callable[[], bool], abort: Callable[[], None]
     ) -> dict[str, dict[object, object]]:
         """Return what a server puts among the extensions of a request's scope."""
         client: dict[object, object] = {"has_left": has_left, "on_left": self.then}
@@ -57,7 +59,7 @@ class Departure:
 def has_left(transport: asyncio.Transport, missing_bytes: int) -> bool:
     """Whether the peer has closed, and so many bytes more can't come any more; Linux only.
 
-    Who has closed its half and is only waiting for an answer (0 missing bytes) has not left.
+    Of 0 bytes it is only who has reset the connection.
     """
     if transport.is_closing():
         return True
@@ -74,10 +76,7 @@ def has_left(transport: asyncio.Transport, missing_bytes: int) -> bool:
 
 
 def refuse_gone(transport: asyncio.Transport, missing_bytes: int) -> None:
-    """Drop a connection whose request lacks so much that can't come. Raises Malformed.
-
-    It may have waited for its turn while its client gave up, or never meant to wait.
-    """
-    if missing_bytes and has_left(transport, missing_bytes):
+    """Drop a connection whose client gave up while it waited for its turn. Raises Malformed."""
+    if has_left(transport, missing_bytes):
         transport.abort()
-        raise Malformed("The body is incomplete")
+        raise Malformed("The client has left")

@@ -154,11 +154,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether a request was read, and its answer has not begun."""
         return self._phase in {Phase.BODY, Phase.ANSWER} and not self.cycle.response_started
 
-    def has_left(self, *, may_only_read: bool = True) -> bool:
+    def has_left(self) -> bool:
         """Whether the client has gone before its request came whole, of which nobody reads."""
         missing = self._body.missing_bytes(len(self._unparsed))
         may = self.is_waiting and not (missing and self.incoming and self.incoming.was_asked_for)
-        return may and has_left(self.transport, missing or not may_only_read)
+        return may and has_left(self.transport, missing)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -230,9 +230,9 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["extensions"] = self._extensions
         version, method = self.parser.get_http_version(), self.parser.get_method()
         self._body = body_of(method, version, self.headers)
-        waited = self.loop.time() - self._waits_since > PATIENCE_SECONDS
+        if self.loop.time() - self._waits_since > PATIENCE_SECONDS:
+            refuse_gone(self.transport, self._body.missing_bytes(self._behind_bytes))
         self._body_began, self._waits_since = False, math.inf
-        refuse_gone(self.transport, self._body.missing_bytes(self._behind_bytes) or waited)
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110 §10.1.1
         elif self.parser.should_upgrade():

@@ -122,7 +122,7 @@ class OutgoingWatch:
         taken = seen.taken_bytes
         is_half_closed = connection.is_half_closed or seen.is_half_closed
         pauses = is_half_closed and not connection.is_waiting
-        if seen.is_gone or connection.has_left():
+        if seen.is_gone or (reader is not None and connection.has_left()):
             # Nobody reads any more from who has closed its half, so nothing else would show it.
             reset(connection.transport)
         elif seen.has_all and not connection.is_answering:

@@ -20,9 +20,8 @@ _MOST_BEGINNING: Final = 8
 _BEGINNING_SECONDS: Final = 0.1
 _ABANDONED_SECONDS: Final = 2.0
 """How long a caller has a turn less for a request that ended before its answer: who begins and
-leaves, again and again, costs a service more than who stays."""
-_CUT_SHORT_SECONDS: Final = 1.0
-"""The same for an answer that the client left: who looks for a place in a film does so too."""
+leaves, again and again, costs a service more than who stays. It delays others of theirs, and
+refuses none: those wait for longer."""
 
 
 class ProxyMemory:
@@ -47,7 +46,7 @@ class ServiceAdmission:
             BulkheadLimits(
                 total=_MOST_BEGINNING,
                 per_caller=_MOST_BEGINNING // 2,
-                wait_seconds=limits.wait_seconds,
+                wait_seconds=limits.wait_seconds + 2 * _ABANDONED_SECONDS,
             ),
             queue=limits.total,
             fewest_first=True,
@@ -161,8 +160,7 @@ class RequestAllowance:
             self._way.breaker.abandoned(call)
         self.leave()
         if self._may_be_abandoned or (cut_short and self._slot is not None):
-            seconds = _ABANDONED_SECONDS if self._may_be_abandoned else _CUT_SHORT_SECONDS
-            self._way.beginning.rest(self._caller, seconds)
+            self._way.beginning.rest(self._caller, _ABANDONED_SECONDS)
         for quota, size_bytes in self._held.items():
             quota.give_back(self._caller, size_bytes)
 

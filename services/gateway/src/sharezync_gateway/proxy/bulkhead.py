@@ -71,10 +71,10 @@ class BulkheadLimits:
 class WaitingClient(Protocol):
     """Whose request waits."""
 
-    def has_left(self, *, may_only_read: bool = True) -> bool:
-        """Whether nobody is there any more who could send the rest of it, or read what it asks for.
+    def has_left(self) -> bool:
+        """Whether nobody is there any more who could send the rest of it.
 
-        `may_only_read` False: who says no more is taken for gone.
+        To be asked of who has waited for `PATIENCE_SECONDS`.
         """
         ...
 
@@ -98,7 +98,7 @@ class _Turn:
         """Whether nobody waits any more; asks whether the client is there."""
         if not self.called.done() and self.client is not None:
             waited = asyncio.get_running_loop().time() - self.since
-            if self.client.has_left(may_only_read=waited < PATIENCE_SECONDS):
+            if waited > PATIENCE_SECONDS and self.client.has_left():
                 self.client_has_left()
         return self.called.done()
 

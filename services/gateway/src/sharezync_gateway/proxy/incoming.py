@@ -54,10 +54,10 @@ class IncomingRequest:
             expects_continue=self.head.expects_continue,
         )
 
-    def has_left(self, *, may_only_read: bool = True) -> bool:
+    def has_left(self) -> bool:
         """Whether the client has gone while its request waits, if the server can say so."""
         client = self.scope.get("extensions", {}).get(CLIENT_EXTENSION)
-        return client is not None and client["has_left"](may_only_read=may_only_read)
+        return client is not None and client["has_left"]()
 
     def on_left(self, call: Callable[[], None] | None) -> None:
         """Have `call` called when the connection ends; None takes that back."""
