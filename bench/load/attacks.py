@@ -92,35 +92,29 @@ async def cancelled_uploads(attack: Attack) -> None:
     """
     fields = ("Content-Type: multipart/form-data; boundary=b", "Content-Length: 5000000")
     part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-
-    async def one(head: bytes) -> None:
-        while attack.left > 0:
-            with contextlib.suppress(OSError):
-                async with attack.connection(reads=False) as (_, writer):
-                    await attack.send(writer, head + part + bytes(64 * 1024))
-                    await asyncio.sleep(0.05)
-
-    heads = [
-        attack.head("POST", "/v1/files", *fields, bearer=token) for token in await attack.tokens(4)
-    ]
-    await attack.for_the_time(*(one(head) for head in heads * 16))
+    tokens = await attack.tokens(4)
+    heads = [attack.head("POST", "/v1/files", *fields, bearer=token) for token in tokens]
+    await _left_at_once(attack, [head + part + bytes(64 * 1024) for head in heads])
 
 
 async def cancelled_downloads(attack: Attack) -> None:
     """64 downloads of four accounts at a time, each left after 50 ms, and asked for anew."""
-
-    async def one(head: bytes) -> None:
-        while attack.left > 0:
-            with contextlib.suppress(OSError):
-                async with attack.connection(reads=False) as (_, writer):
-                    await attack.send(writer, head)
-                    await asyncio.sleep(0.05)
-
     heads = []
     for token in await attack.tokens(4):
         path = await attack.stored(4 * 1024 * 1024, token=token)
-        heads += [attack.head("GET", f"{path}/content", bearer=token)] * 16
-    await attack.for_the_time(*map(one, heads))
+        heads.append(attack.head("GET", f"{path}/content", bearer=token))
+    await _left_at_once(attack, heads)
+
+
+async def _left_at_once(attack: Attack, requests: list[bytes]) -> None:
+    async def one(request: bytes) -> None:
+        while attack.left > 0:
+            with contextlib.suppress(OSError):
+                async with attack.connection(reads=False) as (_, writer):
+                    await attack.send(writer, request)
+                    await asyncio.sleep(0.05)
+
+    await attack.for_the_time(*map(one, requests * 16))
 
 
 async def slow_downloads(attack: Attack) -> None:

@@ -40,14 +40,14 @@ class Burst:
     def __init__(self, wait_seconds: float = 30) -> None:
         limits = BulkheadLimits(total=2 * BURST, per_caller=BURST, wait_seconds=wait_seconds)
         breaker = Breakers(CollectorRegistry(), None).for_service("storage")
-        self._way = ServiceAdmission(AsgiUpstream(plain_asgi()), limits, breaker)
-        self._memory = ProxyMemory()
+        self.way = ServiceAdmission(AsgiUpstream(plain_asgi()), limits, breaker)
+        self.memory = ProxyMemory()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(
         self, caller: str, client: Client = CLIENT
     ) -> tuple[RequestAllowance, "asyncio.Task[None]"]:
-        one = RequestAllowance(self._way, self._memory, caller, is_long=True)
+        one = RequestAllowance(self.way, self.memory, caller, is_long=True)
         task = asyncio.create_task(one.enter(lambda: None, client))
         self._tasks.append(task)
         await asyncio.sleep(0)
@@ -88,7 +88,7 @@ async def test_a_turn_ends_with_the_answer_or_the_request(
             one.answered()
             one.answered()
         else:
-            one.close()
+            one.close(abandoned=True)
     await burst.end()
 
 
@@ -115,12 +115,15 @@ async def test_who_has_left_gets_no_turn(monkeypatch: pytest.MonkeyPatch) -> Non
     await burst.end()
 
 
-async def test_who_leaves_again_and_again_has_no_turn_for_a_while() -> None:
+async def test_who_leaves_again_and_again_has_no_turn_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(allowances, "_ABANDONED_SECONDS", 0.2)
     burst = Burst()
     for _ in range(4):
         one, task = await burst.begin("a")
         await asyncio.wait_for(task, 30)
-        one.close()
+        one.close(abandoned=True)
     _, again = await burst.begin("a")
     _, innocent = await burst.begin("innocent")
     assert not again.done()
@@ -129,21 +132,35 @@ async def test_who_leaves_again_and_again_has_no_turn_for_a_while() -> None:
     await burst.end()
 
 
-async def test_who_is_answered_has_the_next_turn_at_once() -> None:
+@pytest.mark.parametrize("answers", [True, False])
+async def test_who_stays_has_the_next_turn_at_once(answers: bool) -> None:
     burst = Burst()
     for _ in range(8):
         one, task = await burst.begin("a")
         assert task.done()
-        one.answered()
-        one.close()
+        if answers:
+            one.answered()
+        one.close(abandoned=False)
     await burst.end()
 
 
-async def test_who_left_four_is_delayed_with_the_others_and_not_refused() -> None:
+async def test_who_left_before_their_turn_owes_nothing() -> None:
+    burst = Burst()
+    for _ in range(8):
+        RequestAllowance(burst.way, burst.memory, "a", is_long=True).close(abandoned=True)
+    _, task = await burst.begin("a")
+    assert task.done()
+    await burst.end()
+
+
+async def test_who_left_four_is_delayed_with_the_others_and_not_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(allowances, "_ABANDONED_SECONDS", 0.5)
     burst = Burst(wait_seconds=0.1)
     for _ in range(8):
         one, _ = await burst.begin("a")
-        one.close()
+        one.close(abandoned=True)
     others = [await burst.begin("a") for _ in range(8)]
     for one, task in others:
         await asyncio.wait_for(task, 30)

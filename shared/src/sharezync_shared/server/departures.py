@@ -11,24 +11,15 @@ still read, and hasn't left.
 """
 
 import asyncio
-import fcntl
-import socket
-import struct
-import sys
-import termios
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from sharezync_shared.problems import Malformed
-from sharezync_shared.server.answer import ABORT_EXTENSION
+from sharezync_shared.server import tcp
 
 CLIENT_EXTENSION: Final = "sharezync.client"
 PATIENCE_SECONDS: Final = 0.03
-
-_STATE: Final = 0  # in struct tcp_info (linux/tcp.h)
-_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # states (linux/tcp_states.h): reset by the peer; half closed
-_IS_LINUX: Final = sys.platform == "linux"
+"""Who has waited for less is let in without the kernel being asked."""
 
 
 class Departure:
@@ -39,12 +30,9 @@ class Departure:
     def __init__(self) -> None:
         self._call: Callable[[], None] | None = None
 
-    def offered(
-        self, *, has_left: Callable[[], bool], abort: Callable[[], None]
-    ) -> dict[str, dict[object, object]]:
+    def offered(self, has_left: Callable[[], bool]) -> dict[str, dict[object, object]]:
         """Return what a server puts among the extensions of a request's scope."""
-        client: dict[object, object] = {"has_left": has_left, "on_left": self.then}
-        return {CLIENT_EXTENSION: client, ABORT_EXTENSION: {"abort": abort}}
+        return {CLIENT_EXTENSION: {"has_left": has_left, "on_left": self.then}}
 
     def then(self, call: Callable[[], None] | None) -> None:
         """Have `call` called when it has ended; None takes that back."""
@@ -63,20 +51,20 @@ def has_left(transport: asyncio.Transport, missing_bytes: int) -> bool:
     """
     if transport.is_closing():
         return True
-    if not _IS_LINUX:
-        return False
-    with suppress(OSError, ValueError):  # it was closed just now: of uvloop the one or the other
-        sock: socket.socket = transport.get_extra_info("socket")
-        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[_STATE]
-        if state == _TCP_CLOSE_WAIT:
-            unread = fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4))
-            return int(struct.unpack("i", unread)[0]) < missing_bytes
-        return state == _TCP_CLOSE
-    return True
+    info = tcp.tcp_info(transport, 1)
+    if info is None:
+        return tcp.IS_LINUX  # it was closed just now
+    if not tcp.is_half_closed(info):
+        return tcp.is_reset(info)
+    try:
+        unread = tcp.unread_bytes(transport.get_extra_info("socket").fileno())
+    except tcp.CLOSED:
+        return True
+    return unread < missing_bytes
 
 
-def refuse_gone(transport: asyncio.Transport, missing_bytes: int) -> None:
+def refuse_gone(transport: asyncio.Transport, missing_bytes: int, waited_seconds: float) -> None:
     """Drop a connection whose client gave up while it waited for its turn. Raises Malformed."""
-    if has_left(transport, missing_bytes):
+    if waited_seconds > PATIENCE_SECONDS and has_left(transport, missing_bytes):
         transport.abort()
         raise Malformed("The client has left")

@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from sharezync_shared.addresses import UNKNOWN
 from sharezync_shared.problems import Problem
-from sharezync_shared.server.answer import ResponseSender, refusal, run_quietly
+from sharezync_shared.server.answer import ABORT_EXTENSION, ResponseSender, refusal, run_quietly
 from sharezync_shared.server.bodies import ChunkedBody, FramedBody, LengthBody
 from sharezync_shared.server.bounds import (
     MAX_HEAD_BYTES,
@@ -28,7 +28,7 @@ from sharezync_shared.server.bounds import (
     MAX_LEFTOVER_BYTES,
     STEPS_A_TURN,
 )
-from sharezync_shared.server.departures import PATIENCE_SECONDS, Departure, has_left, refuse_gone
+from sharezync_shared.server.departures import Departure, has_left, refuse_gone
 from sharezync_shared.server.heads import HeadReader, body_of, offers_websocket, parse_head, path_of
 from sharezync_shared.server.outgoing import bound_leftovers
 from sharezync_shared.server.request_body import PIECE_BYTES, IncomingBody
@@ -69,11 +69,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_lost = False
         self._is_last = False  # of the requests on this connection
         self._awaits_reader = False  # the answer is written, and the peer has not taken it
-        self._ignored_bytes = 0
-        self._max_ignored_bytes = MAX_IGNORED_BYTES
+        self._ignored_bytes, self._max_ignored_bytes = 0, MAX_IGNORED_BYTES
         self._departure = Departure()
         self._waits_since = math.inf  # for its turn
-        offered = self._departure.offered(has_left=self.has_left, abort=self._abort)
+        abort: dict[object, object] = {"abort": self._abort}
+        offered = {ABORT_EXTENSION: abort} | self._departure.offered(self.has_left)
         self._extensions = offered | ZERO_COPY_OFFERED | SPLICE_OFFERED
         self._deadline: asyncio.TimerHandle | None = None
         """When a head, the trailers or the body behind an answer must have come."""
@@ -230,8 +230,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["extensions"] = self._extensions
         version, method = self.parser.get_http_version(), self.parser.get_method()
         self._body = body_of(method, version, self.headers)
-        if self.loop.time() - self._waits_since > PATIENCE_SECONDS:
-            refuse_gone(self.transport, self._body.missing_bytes(self._behind_bytes))
+        waited = self.loop.time() - self._waits_since
+        refuse_gone(self.transport, self._body.missing_bytes(self._behind_bytes), waited)
         self._body_began, self._waits_since = False, math.inf
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110 §10.1.1

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import socket
 import struct
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final, Protocol
 
+from sharezync_shared.server import tcp
 from sharezync_shared.server.settings import ServerSettings
 
 UNSENT_BYTES: Final = 256 * 1024
@@ -27,13 +27,7 @@ IDLE_SECONDS: Final = 2.0
 
 _USER_TIMEOUT_SHARE: Final = 2  # of the time that we wait ourselves: the kernel's comes last
 _TCP_NOTSENT_LOWAT: Final = 25  # of Linux; the module socket has no name for it before 3.12
-_TCP_INFO_BYTES: Final = 232
-_STATE, _UNACKED, _BYTES_ACKED, _NOTSENT = 0, 24, 120, 144  # in struct tcp_info (linux/tcp.h)
-_BYTES_SENT, _BYTES_RETRANS = 200, 208
-_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8  # states (linux/tcp_states.h): reset by the peer; half closed
-_IS_LINUX: Final = sys.platform == "linux"
-_CLOSED: Final = (OSError, ValueError)
-"""What asking a socket raises that is closed: of asyncio the one, of uvloop the other."""
+_UNACKED, _BYTES_ACKED, _NOTSENT, _BYTES_SENT = 24, 120, 144, 200  # in struct tcp_info
 
 
 class WatchedConnection(Protocol):
@@ -122,7 +116,8 @@ class OutgoingWatch:
         taken = seen.taken_bytes
         is_half_closed = connection.is_half_closed or seen.is_half_closed
         pauses = is_half_closed and not connection.is_waiting
-        if seen.is_gone or (reader is not None and connection.has_left()):
+        may_have_left = seen.is_half_closed and reader is not None
+        if seen.is_gone or (may_have_left and connection.has_left()):
             # Nobody reads any more from who has closed its half, so nothing else would show it.
             reset(connection.transport)
         elif seen.has_all and not connection.is_answering:
@@ -166,7 +161,7 @@ class OutgoingWatch:
 
 def bound_kernel(listeners: Iterable[socket.socket]) -> None:
     """Bound what the kernel holds for a peer, for all who will connect to these."""
-    if not _IS_LINUX:
+    if not tcp.IS_LINUX:
         return
     for listener in listeners:
         with contextlib.suppress(OSError):  # not TCP
@@ -179,10 +174,10 @@ def bound_leftovers(transport: asyncio.Transport, stall_seconds: float) -> None:
     Never earlier: while less is taken at a time than the kernel's next segment holds, its time runs
     on, and it would end the download of whoever reads slowly but steadily.
     """
-    if not _IS_LINUX:
+    if not tcp.IS_LINUX:
         return
     milliseconds = round(1000 * stall_seconds * _USER_TIMEOUT_SHARE)
-    with contextlib.suppress(*_CLOSED):
+    with contextlib.suppress(*tcp.CLOSED):
         transport.get_extra_info("socket").setsockopt(
             socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
         )
@@ -190,7 +185,7 @@ def bound_leftovers(transport: asyncio.Transport, stall_seconds: float) -> None:
 
 def reset(transport: asyncio.Transport) -> None:
     """Drop a connection at once, with what the kernel holds of it."""
-    with contextlib.suppress(*_CLOSED):
+    with contextlib.suppress(*tcp.CLOSED):
         transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
@@ -199,20 +194,17 @@ def reset(transport: asyncio.Transport) -> None:
 
 def _look_at(transport: asyncio.Transport) -> _Seen:
     buffered = transport.get_write_buffer_size()
-    if _IS_LINUX:
-        with contextlib.suppress(*_CLOSED):
-            info = transport.get_extra_info("socket").getsockopt(
-                socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES
-            )
-            (acked,) = struct.unpack_from("Q", info, _BYTES_ACKED)
-            (unacked,) = struct.unpack_from("I", info, _UNACKED)
-            (unsent,) = struct.unpack_from("I", info, _NOTSENT)
-            sent, retransmitted = struct.unpack_from("QQ", info, _BYTES_SENT)
-            return _Seen(
-                acked,
-                not (buffered or unacked or unsent),
-                buffered + unsent + max(0, sent - retransmitted - acked),
-                is_half_closed=info[_STATE] == _TCP_CLOSE_WAIT,
-                is_gone=info[_STATE] == _TCP_CLOSE,
-            )
-    return _Seen(-buffered, not buffered, buffered)
+    info = tcp.tcp_info(transport)
+    if info is None:
+        return _Seen(-buffered, not buffered, buffered)
+    (acked,) = struct.unpack_from("Q", info, _BYTES_ACKED)
+    (unacked,) = struct.unpack_from("I", info, _UNACKED)
+    (unsent,) = struct.unpack_from("I", info, _NOTSENT)
+    sent, retransmitted = struct.unpack_from("QQ", info, _BYTES_SENT)
+    return _Seen(
+        acked,
+        not (buffered or unacked or unsent),
+        buffered + unsent + max(0, sent - retransmitted - acked),
+        is_half_closed=tcp.is_half_closed(info),
+        is_gone=tcp.is_reset(info),
+    )

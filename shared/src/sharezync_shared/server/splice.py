@@ -7,13 +7,11 @@ An application that finds it in its scope may send, behind `http.response.start`
 """
 
 import asyncio
-import fcntl
 import os
-import struct
-import termios
 from typing import Final, Self
 
 from sharezync_shared.server.sendfile import flushed_socket, writable
+from sharezync_shared.server.tcp import unread_bytes
 
 SPLICE: Final = "sharezync.splice"
 """The name of the extension in `scope["extensions"]`, and of its message."""
@@ -48,14 +46,14 @@ class SpliceSource:
         # Where both ends are fast nothing would ever have to wait, and nobody else had a turn.
         await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
-        if not (count := self._waiting_bytes()):
+        if not (count := unread_bytes(self._socket)):
             ready = asyncio.Event()
             loop.add_reader(self._socket, ready.set)
             try:
                 await ready.wait()
             finally:
                 loop.remove_reader(self._socket)
-            count = self._waiting_bytes()
+            count = unread_bytes(self._socket)
         return min(count, _MOST_AT_ONCE_BYTES)
 
     async def move(self, target: int, count: int) -> None:
@@ -76,10 +74,6 @@ class SpliceSource:
                     in_pipe -= os.splice(self._out_of, target, in_pipe, flags=_FLAGS)
                 except BlockingIOError:
                     await writable(target)
-
-    def _waiting_bytes(self) -> int:
-        waiting = fcntl.ioctl(self._socket, termios.FIONREAD, bytes(4))
-        return int(struct.unpack("i", waiting)[0])
 
 
 async def send_spliced(transport: asyncio.Transport, source: SpliceSource, *, count: int) -> None:

@@ -61,8 +61,8 @@ class Turns:
     ) -> Turn:
         """Call `take` in a later callback, when those have had their turn who come before.
 
-        It returns False where there was next to nothing to do, because the peer has left: the pass
-        is another one's then.
+        It returns False where there is nothing more to do, because the peer has left or is refused:
+        the pass is another one's then.
         """
         turn = Turn(take)
         self._waiting.setdefault(bucket_of(address), deque()).append(turn)

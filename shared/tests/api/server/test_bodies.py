@@ -89,6 +89,27 @@ def test_no_more_is_done_at_a_time_than_may_be() -> None:
     assert len(kept) == 100
 
 
+@given(sent=chunks, cut=st.integers(0, 2000), unread=st.integers(0, 400))
+def test_no_more_is_missing_of_a_body_than_will_come(
+    sent: list[bytes], cut: int, unread: int
+) -> None:
+    stream = b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in sent) + b"0\r\n\r\n"
+    body, kept = ChunkedBody(), list[bytes]()
+    behind = stream[:cut]
+    while behind and not body.is_complete:
+        behind = bytes(body.feed(memoryview(behind), kept.append, at_most=100))
+    rest = len(stream) - min(cut, len(stream))
+    assert (body.missing_bytes(0) > 0) == (rest > 0)
+    assert body.missing_bytes(unread) <= max(0, rest - unread)
+
+
+def test_what_is_missing_of_a_chunk_is_known() -> None:
+    body, kept = ChunkedBody(), list[bytes]()
+    body.feed(memoryview(b"64\r\n" + bytes(40)), kept.append, at_most=10)
+    assert 60 < body.missing_bytes(0) <= 60 + len("\r\n0\r\n\r\n")
+    assert body.missing_bytes(30) == body.missing_bytes(0) - 30
+
+
 def test_a_body_by_length_ends_where_it_ends() -> None:
     body, kept = LengthBody(5), list[bytes]()
     assert bytes(body.feed(memoryview(b"abc"), kept.append, at_most=1)) == b""

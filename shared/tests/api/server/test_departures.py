@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -10,7 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from shared.tests.api.server.wire import Wire
-from sharezync_shared.server import CLIENT_EXTENSION
+from sharezync_shared.server import CLIENT_EXTENSION, PATIENCE_SECONDS
 from sharezync_shared.server.outgoing import reset
 from sharezync_testkit.serving import plain_asgi, serving
 from sharezync_testkit.waiting import GIVE_UP_SECONDS, wait_until
@@ -70,9 +71,8 @@ async def test_who_closes_in_the_middle_of_a_body_that_nobody_reads_has_left(hea
         await asyncio.sleep(0.2)
         assert not app.client["has_left"]()
         wire.writer.close()
-        if head == LENGTH:  # of chunks, what lies unread could be the end
-            await wait_until(app.client["has_left"])
-            await asyncio.wait_for(app.told.wait(), GIVE_UP_SECONDS)
+        await wait_until(app.client["has_left"])
+        await asyncio.wait_for(app.told.wait(), GIVE_UP_SECONDS)
 
 
 @pytest.mark.parametrize("request_", [LENGTH + PART, CHUNKED + PART, WHOLE])
@@ -102,3 +102,26 @@ async def test_what_came_before_is_given_to_who_has_begun_to_read() -> None:
         wire.writer.close()
         await asyncio.wait_for(app.told.wait(), GIVE_UP_SECONDS)
         assert app.body == PART
+
+
+async def test_who_leaves_the_queue_of_those_to_be_read_begins_nothing() -> None:
+    began: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        began.append(scope["path"])
+        if scope["path"] == "/first":
+            time.sleep(4 * PATIENCE_SECONDS)  # noqa: ASYNC251 - nobody else has a turn meanwhile
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"at last"})
+
+    async with serving(plain_asgi(http=app)) as served:
+        paths = "/first", "/second", "/left", "/last"
+        opened = [await asyncio.open_connection("127.0.0.1", served.port) for _ in paths]
+        await wait_until(lambda: len(served.server.server_state.connections) == len(paths))
+        for path, (_, writer) in zip(paths, opened, strict=True):
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n".encode())
+        opened[2][1].close()
+        await wait_until(lambda: "/last" in began)
+        assert began == ["/first", "/second", "/last"]
+        for _, writer in opened:
+            writer.close()

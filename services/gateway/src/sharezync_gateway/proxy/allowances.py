@@ -19,7 +19,7 @@ MOST_WHOLE_BYTES: Final = 1024 * 1024
 _MOST_BEGINNING: Final = 8
 _BEGINNING_SECONDS: Final = 0.1
 _ABANDONED_SECONDS: Final = 2.0
-"""How long a caller has a turn less for a request that ended before its answer: who begins and
+"""How long a caller has a turn less for a request that they left once it had begun: who begins and
 leaves, again and again, costs a service more than who stays. It delays others of theirs, and
 refuses none: those wait for longer."""
 
@@ -57,8 +57,8 @@ class RequestAllowance:
     """One request's share of a way and of memory. `close` gives all of it back."""
 
     __slots__ = (
-        "_beginning", "_bulkhead", "_call", "_caller", "_held", "_inside", "_may_be_abandoned",
-        "_memory", "_slot", "_way",
+        "_beginning", "_bulkhead", "_call", "_caller", "_has_begun", "_held", "_inside", "_memory",
+        "_slot", "_way",
     )  # fmt: skip
 
     def __init__(
@@ -70,7 +70,7 @@ class RequestAllowance:
         self._bulkhead = way.long if is_long else way.short
         self._inside = False
         self._beginning: asyncio.TimerHandle | None = None
-        self._may_be_abandoned = False  # it has begun, and there is no answer yet
+        self._has_begun = False
         self._slot: FairSlot | None = None
         self._call: Call | None = None
         self._held: dict[Quota, int] = {}
@@ -112,7 +112,7 @@ class RequestAllowance:
     async def _begin(self, client: WaitingClient) -> None:
         """Wait for a turn. It ends with the answer, or soon: an upload's answer is its end."""
         await self._way.beginning.enter(self._caller, client=client)
-        self._may_be_abandoned = True
+        self._has_begun = True
         loop = asyncio.get_running_loop()
         self._beginning = loop.call_later(_BEGINNING_SECONDS, self._begun)
 
@@ -135,7 +135,6 @@ class RequestAllowance:
     def answered(self) -> None:
         """Note that the service has begun to answer."""
         self._begun()
-        self._may_be_abandoned = False
         call, self._call = self._call, None
         if call is not None:
             self._way.breaker.succeeded(call)
@@ -153,13 +152,13 @@ class RequestAllowance:
             self._inside = False
             self._bulkhead.leave(self._caller, self._slot)
 
-    def close(self, *, cut_short: bool = False) -> None:
-        """Give everything back. Called once. `cut_short`: the client has left the answer."""
+    def close(self, *, abandoned: bool) -> None:
+        """Give everything back. Called once. `abandoned`: the client has left before the end."""
         call, self._call = self._call, None
         if call is not None:
             self._way.breaker.abandoned(call)
         self.leave()
-        if self._may_be_abandoned or (cut_short and self._slot is not None):
+        if abandoned and self._has_begun:
             self._way.beginning.rest(self._caller, _ABANDONED_SECONDS)
         for quota, size_bytes in self._held.items():
             quota.give_back(self._caller, size_bytes)

@@ -201,7 +201,7 @@ class Bulkhead:
 
     def _call(self) -> None:
         """Give free places to those who wait and are there."""
-        while self._under_way.taken < self._places.total:
+        while self._waiting and self._under_way.taken < self._places.total:
             turns = [next(iter(each.values())) for each in self._waiting.values()]
             may = [turn for turn in turns if self._used_by(turn.caller) < self._places.per_caller]
             if not may:

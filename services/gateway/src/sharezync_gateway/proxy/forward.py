@@ -166,7 +166,7 @@ class Proxy:
             failure = problem
             allowance.failed(problem.__cause__ or problem)
         finally:
-            allowance.close(cut_short=answer.started and not answer.complete)
+            allowance.close(abandoned=failure is None and not answer.complete)
         failure = body.failure or failure
         if isinstance(failure, ClientTooSlow) and counts_in_part(head.kept):
             failure = UploadInterrupted(failure.detail)
